@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+
+package job
+
+import (
+	"fmt"
+	"math"
+)
+
+// Version is the version of every encoded form of this package. A node drops
+// and counts what has another.
+const Version = 1
+
+// Manifest is the immutable description of a job. Encoded, it is a block, and
+// the block's CID is the job's [ID].
+type Manifest struct {
+	V         uint   `cbor:"0,keyasint"`
+	Submitter PeerID `cbor:"1,keyasint"`
+	Nonce     Nonce  `cbor:"2,keyasint"` // random: the same scene twice is two jobs
+	Name      string `cbor:"3,keyasint"` // for people: the scene's name
+
+	Need       Need    `cbor:"4,keyasint"`
+	Spec       []byte  `cbor:"5,keyasint"` // the renderer's own part: resolved config, seeds, entry point
+	Assets     CID     `cbor:"6,keyasint"` // the FileSet of inputs
+	Width      uint32  `cbor:"7,keyasint"` // pixels
+	Height     uint32  `cbor:"8,keyasint"` // pixels
+	FPS        float64 `cbor:"9,keyasint"` // frames per second
+	Plays      []Play  `cbor:"10,keyasint"`
+	CellFrames uint32  `cbor:"11,keyasint,omitempty"` // 0: the grid's own lengths
+	Walk       float64 `cbor:"12,keyasint"`           // CPU seconds of the submitter's walk through the whole job, without drawing
+}
+
+// Need says what a node must have to work on a job.
+type Need struct {
+	Renderer    string `cbor:"0,keyasint" json:"renderer"`    // "manim"
+	Version     string `cbor:"1,keyasint" json:"version"`     // exact version of the renderer
+	Fingerprint string `cbor:"2,keyasint" json:"fingerprint"` // the submitter's; see Environment
+	SelfTest    string `cbor:"3,keyasint" json:"self_test"`   // the submitter's; see Environment
+	Memory      uint64 `cbor:"4,keyasint" json:"memory"`      // bytes per slot, estimated; 0: unknown
+}
+
+// Environment is one installed renderer of a node.
+type Environment struct {
+	Renderer    string `cbor:"0,keyasint" json:"renderer"`
+	Version     string `cbor:"1,keyasint" json:"version"`
+	Fingerprint string `cbor:"2,keyasint" json:"fingerprint"` // hash of everything that can change a pixel or a byte of output
+	SelfTest    string `cbor:"3,keyasint" json:"self_test"`   // hash of the frames and bytes of a fixed scene; "": not run yet
+}
+
+// Meets returns nil when the environment may work on a job with that need, or
+// the reason why not.
+func (e Environment) Meets(n Need) error {
+	switch {
+	case e.Renderer != n.Renderer:
+		return fmt.Errorf("renderer %s here, the job needs %s", e.Renderer, n.Renderer)
+	case e.Version != n.Version:
+		return fmt.Errorf("%s %s here, the job needs %s: run \"meshnode setup\"", e.Renderer, e.Version, n.Version)
+	case e.Fingerprint == n.Fingerprint:
+		return nil
+	case e.SelfTest != "" && e.SelfTest == n.SelfTest:
+		return nil // other libraries, equal pictures and bytes
+	}
+	return fmt.Errorf("%s %s draws the self-test differently here and on the submitter", e.Renderer, e.Version)
+}
+
+// Validate checks everything about a manifest that can be checked without its
+// assets.
+func (m *Manifest) Validate() error {
+	switch {
+	case m.V != Version:
+		return fmt.Errorf("%w %d", ErrVersion, m.V)
+	case m.Submitter == "" || len(m.Submitter) > MaxName:
+		return invalid("manifest: submitter")
+	case m.Name == "" || len(m.Name) > MaxName:
+		return invalid("manifest: name")
+	case len(m.Spec) > MaxSpec:
+		return invalid("manifest: spec of %d bytes", len(m.Spec))
+	case m.Width == 0 || m.Height == 0 || m.Width > 1<<15 || m.Height > 1<<15:
+		return invalid("manifest: size %d x %d", m.Width, m.Height)
+	case !(m.FPS > 0 && m.FPS <= 1000):
+		return invalid("manifest: %v frames per second", m.FPS)
+	case !(m.Walk >= 0 && m.Walk < math.Inf(1)):
+		return invalid("manifest: walk of %v s", m.Walk)
+	case len(m.Plays) > MaxPlays:
+		return invalid("manifest: %d plays", len(m.Plays))
+	case m.CellFrames > MaxFrames:
+		return invalid("manifest: cells of %d frames", m.CellFrames)
+	}
+	if err := m.Need.validate(); err != nil {
+		return err
+	}
+	if _, err := m.Assets.Parse(); err != nil {
+		return invalid("manifest: assets: %v", err)
+	}
+	// Count before cutting: a hostile table must not cost more than its own size.
+	frames, cells := uint64(0), uint64(0)
+	length := uint64(max(1, math.Round(m.FPS)))
+	if m.CellFrames > 0 {
+		length = uint64(m.CellFrames)
+	}
+	for _, p := range m.Plays {
+		frames += uint64(p.Frames)
+		cells += uint64(p.Frames)/length + 1
+	}
+	if frames == 0 || frames > MaxFrames {
+		return invalid("manifest: %d frames", frames)
+	}
+	if cells > MaxCells+uint64(len(m.Plays)) {
+		return invalid("manifest: about %d cells", cells)
+	}
+	return nil
+}
+
+func (n Need) validate() error {
+	for _, s := range []string{n.Renderer, n.Version, n.Fingerprint, n.SelfTest} {
+		if len(s) > MaxName {
+			return invalid("need: text of %d bytes", len(s))
+		}
+	}
+	if n.Renderer == "" {
+		return invalid("need: no renderer")
+	}
+	return nil
+}
+
+// Grid returns the job's cells.
+func (m *Manifest) Grid() []Cell { return Grid(m.Plays, m.FPS, m.CellFrames) }
+
+// Frames returns the number of frames of the job.
+func (m *Manifest) Frames() uint32 {
+	n := uint32(0)
+	for _, p := range m.Plays {
+		n += p.Frames
+	}
+	return n
+}
+
+// Block returns the encoded manifest and the job's id.
+func (m *Manifest) Block() ([]byte, ID, error) {
+	if err := m.Validate(); err != nil {
+		return nil, "", err
+	}
+	b, err := encode(m, MaxManifest)
+	if err != nil {
+		return nil, "", err
+	}
+	return b, ID(CIDOf(b)), nil
+}
+
+// DecodeManifest decodes and validates a manifest's block.
+func DecodeManifest(block []byte) (*Manifest, error) {
+	m := new(Manifest)
+	if err := decode(block, m, MaxManifest); err != nil {
+		return nil, err
+	}
+	if err := m.Validate(); err != nil {
+		return nil, err
+	}
+	return m, nil
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+
+package renderer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+
+	"meshnode/job"
+)
+
+// Renderer turns cells into files. One implementation per program: manim,
+// synthetic (which needs none), later any command line.
+//
+// All methods are safe for concurrent use.
+type Renderer interface {
+	// Name is the renderer's name in a manifest: "manim".
+	Name() string
+
+	// Environments returns what is installed and works here, best first, with
+	// the self-tests that are known by now. None is not an error: the reason is
+	// in the error, which then says what to do.
+	Environments(ctx context.Context) ([]job.Environment, error)
+
+	// Warm starts an idle engine for jobs of that trust, so that the next Take
+	// is quick. It does not wait.
+	Warm(trust Trust)
+
+	// Take returns an engine for one job, warm if there is one. The caller must
+	// Close it.
+	Take(ctx context.Context, trust Trust) (Engine, error)
+
+	// Close ends all idle engines.
+	Close() error
+}
+
+// Trust says whose scene an engine will run.
+type Trust int
+
+// Own engines run with the user's rights, for the user's own plans. Foreign
+// engines run other peers' jobs, in the sandbox only.
+const (
+	Own Trust = iota
+	Foreign
+)
+
+// Engine is one process tree that works on one job. After Plan (on the
+// submitter) or Load (elsewhere) it renders cells, several at a time.
+type Engine interface {
+	// Plan walks the user's scene as the program itself would run it, without
+	// drawing. It returns a *SceneError or a *UsageError for the user's own
+	// mistakes. onPlay may be nil; it is called for each play as it is passed.
+	Plan(ctx context.Context, req Request, onPlay func(PlanProgress)) (*Plan, error)
+
+	// Load prepares to render cells of a job whose assets lie under In.
+	Load(ctx context.Context, m *job.Manifest) error
+
+	// In is the folder from which Load reads the job's assets. The caller
+	// exports the file set into it first.
+	In() *os.Root
+
+	// Render draws and encodes one cell and returns when its files are complete
+	// under Out. Cells may be asked for in any order and at once; each costs
+	// least just after its predecessor. Ending ctx drops the cell.
+	Render(ctx context.Context, cell uint32) (*Rendered, error)
+
+	// Out is the folder in which files named by Rendered lie, and into which
+	// the caller exports the cells for Assemble. Everything in it is untrusted
+	// when the engine is Foreign: open files with OpenOutput only.
+	Out() *os.Root
+
+	// Assemble, after Plan, writes the film from the cells' files, named
+	// relative to Out, through the program's own writer.
+	Assemble(ctx context.Context, cells map[uint32][]string) (*Film, error)
+
+	// Close ends every process of the engine and removes In and Out. It waits
+	// for them.
+	Close() error
+}
+
+// Request is what the user typed, with his folder and environment.
+type Request struct {
+	Args       []string // the program's own arguments, the scene file among them
+	Dir        string   // working folder
+	Env        []string // "key=value"
+	CellFrames uint32   // length of a cell; 0: by the grid's rule
+	Console    func(line string)
+}
+
+// PlanProgress says how far the walk is.
+type PlanProgress struct {
+	Plays  uint32
+	Frames uint32
+	Name   string // of the play just passed, for people
+}
+
+// Plan is what the walk found.
+type Plan struct {
+	Name       string // the scene's name
+	Need       job.Need
+	Spec       json.RawMessage // the renderer's own part of the manifest
+	Width      uint32          // pixels
+	Height     uint32          // pixels
+	FPS        float64
+	Plays      []job.Play
+	CellFrames uint32
+	Walk       float64  // CPU seconds of the walk
+	Files      []Asset  // what the job needs beside Spec
+	Notes      []string // one line each, for the user
+	Whole      bool     // nothing to distribute: Assemble alone makes the result (a still)
+}
+
+// Asset is a file of the submitter that the job needs.
+type Asset struct {
+	Path   string `json:"path"`   // in the file set
+	Source string `json:"source"` // absolute, on the submitter
+}
+
+// Rendered is a finished cell.
+type Rendered struct {
+	Files   []string // relative to Out; may be none (frames that make no file)
+	Seconds float64  // wall time spent on it
+}
+
+// Film is the finished result.
+type Film struct {
+	Files []string // absolute paths, the one to show first
+}
+
+// SceneError is a failure of the user's own scene: Text is what the program
+// itself prints for it.
+type SceneError struct{ Text string }
+
+func (e *SceneError) Error() string { return "renderer: the scene failed" }
+
+// UsageError is a mistake in the user's arguments: one line, exit code 2.
+type UsageError struct{ Text string }
+
+func (e *UsageError) Error() string { return e.Text }
+
+// Failure classes of Render that the caller treats differently; any other error
+// may pass on another try or another node.
+var (
+	// ErrDiverged: the walk here differs from the manifest's frame table. This
+	// node must not work on this job.
+	ErrDiverged = errors.New("renderer: the scene plays differently here")
+	// ErrMemory: the engine ran out of memory.
+	ErrMemory = errors.New("renderer: out of memory")
+	// ErrEnded: the engine's processes are gone. Take another.
+	ErrEnded = errors.New("renderer: engine ended")
+)

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MIT
+
+package scheduler
+
+import (
+	"time"
+
+	"meshnode/job"
+)
+
+// Event is something that happened to this node. Step takes one at a time.
+type Event interface{ event() }
+
+// Events.
+type (
+	// Tick says that the time asked for by Deadline has come.
+	Tick struct{}
+
+	// PeerJoined and PeerLeft follow the network. A peer's advert may change:
+	// PeerJoined again.
+	PeerJoined struct {
+		Peer   job.PeerID
+		Advert *job.Advert
+	}
+	PeerLeft struct{ Peer job.PeerID }
+
+	// Resources sets what this node can do now: slots for its own and for other
+	// peers' jobs, speed of a slot, environments, sandbox tier, pause.
+	Resources struct{ Advert *job.Advert }
+
+	// Plan begins a job of this node: peers are called.
+	Plan struct {
+		Nonce job.Nonce
+		Need  job.Need
+	}
+	// Submit offers the planned job. LocalSlots bounds how many cells of it
+	// this node renders at a time itself; 0: none.
+	Submit struct {
+		Job        job.ID
+		Manifest   *job.Manifest
+		LocalSlots uint32
+	}
+	// Abort ends a job of this node, planned or offered, by the user's wish or
+	// a failure.
+	Abort struct {
+		Nonce  job.Nonce
+		Reason string
+	}
+	// Assembled says that the film of a job of this node is written.
+	Assembled struct{ Job job.ID }
+
+	// Received is a message of a topic, or a one-way message of a stream.
+	Received struct{ job.Signed }
+
+	// Asked is a request of a peer, answered by a Reply with the same ID.
+	Asked struct {
+		ID uint64
+		job.Signed
+	}
+	// Answered is the answer to a Request. Msg is nil when there was none.
+	Answered struct {
+		ID uint64
+		job.Signed
+	}
+
+	// ManifestFetched answers FetchManifest; Manifest is nil when it failed.
+	ManifestFetched struct {
+		Job      job.ID
+		Manifest *job.Manifest
+	}
+	// Prepared answers Prepare: assets are here and an engine is loaded. Err is
+	// not nil when this node cannot work on the job.
+	Prepared struct {
+		Job job.ID
+		Err error
+	}
+	// Rendered says that a cell's files are in the store, synced.
+	Rendered struct {
+		Job     job.ID
+		Cell    uint32
+		Output  job.CID
+		Size    uint64
+		Seconds float64 // wall time
+	}
+	// RenderFailed says that Render did not give a cell.
+	RenderFailed struct {
+		Job    job.ID
+		Cell   uint32
+		Class  Class
+		Reason string
+	}
+	// Fetched says that the bytes of a cell are here, checked and pinned;
+	// FetchFailed that none of the peers had them in time, or that what they
+	// had was not a cell.
+	Fetched struct {
+		Job  job.ID
+		Cell uint32
+		CID  job.CID
+	}
+	FetchFailed struct {
+		Job  job.ID
+		Cell uint32
+		CID  job.CID
+		Bad  bool // they had something, and it was wrong
+	}
+)
+
+// Class says what a failure means for the next try.
+type Class int
+
+// Retry: another node, or this one later. Fatal: no node can do it; the job
+// fails with the reason. Memory: fewer cells at a time. Diverged: this node
+// must not work on this job.
+const (
+	Retry Class = iota
+	Fatal
+	Memory
+	Diverged
+)
+
+// Action is something for the node to do. The node carries out the actions of
+// one Step in order; those that take time run on and answer with an event.
+type Action interface{ action() }
+
+// Actions.
+type (
+	// Persist writes a record to disk before any action after it is carried
+	// out. Value nil deletes.
+	Persist struct {
+		Key   string
+		Value []byte
+	}
+	// Publish signs and gossips a message of this node.
+	Publish struct{ Msg job.Message }
+	// Relay gossips another author's envelope as it is.
+	Relay struct{ Raw []byte }
+	// Send signs a message and sends it to one peer, without an answer.
+	Send struct {
+		To  job.PeerID
+		Msg job.Message
+	}
+	// Request signs a message and asks one peer; Answered follows within the
+	// given time.
+	Request struct {
+		ID     uint64
+		To     job.PeerID
+		Msg    job.Message
+		Within time.Duration
+	}
+	// Reply answers Asked. Msg nil: no answer.
+	Reply struct {
+		ID  uint64
+		Msg job.Message
+	}
+	// ReplyState answers a Pull with facts. This node's own have no Raw: they
+	// are signed when they are sent. What does not fit is left out, with More.
+	ReplyState struct {
+		ID    uint64
+		Facts []job.Signed
+	}
+	// FetchManifest gets a job's manifest from those peers.
+	FetchManifest struct {
+		Job  job.ID
+		From []job.PeerID
+	}
+	// Warm starts an idle engine for a job that has been called.
+	Warm struct{ Need job.Need }
+	// Prepare fetches the job's assets from those peers and loads an engine.
+	Prepare struct {
+		Job  job.ID
+		From []job.PeerID
+	}
+	// Render renders a cell of a prepared job, or of a job of this node; Drop
+	// gives up one that is being rendered.
+	Render struct {
+		Job  job.ID
+		Cell uint32
+	}
+	Drop struct {
+		Job  job.ID
+		Cell uint32
+	}
+	// Fetch collects a cell of a job of this node from those peers.
+	Fetch struct {
+		Job  job.ID
+		Cell uint32
+		CID  job.CID
+		Size uint64
+		From []job.PeerID
+	}
+	// Assemble says that all cells of a job of this node are collected.
+	Assemble struct {
+		Job   job.ID
+		Cells map[uint32]job.CID
+	}
+	// Release says that this node is done with a job: its engine ends, its
+	// blocks are unpinned.
+	Release struct{ Job job.ID }
+	// Fail ends a job of this node without a film.
+	Fail struct {
+		Job    job.ID
+		Reason string
+	}
+	// Tell is news of a job for people: a peer refused, a peer lost, a range
+	// adopted.
+	Tell struct {
+		Job  job.ID
+		Text string
+	}
+)
+
+func (Tick) event()            {}
+func (PeerJoined) event()      {}
+func (PeerLeft) event()        {}
+func (Resources) event()       {}
+func (Plan) event()            {}
+func (Submit) event()          {}
+func (Abort) event()           {}
+func (Assembled) event()       {}
+func (Received) event()        {}
+func (Asked) event()           {}
+func (Answered) event()        {}
+func (ManifestFetched) event() {}
+func (Prepared) event()        {}
+func (Rendered) event()        {}
+func (RenderFailed) event()    {}
+func (Fetched) event()         {}
+func (FetchFailed) event()     {}
+
+func (Persist) action()       {}
+func (Publish) action()       {}
+func (Relay) action()         {}
+func (Send) action()          {}
+func (Request) action()       {}
+func (Reply) action()         {}
+func (ReplyState) action()    {}
+func (FetchManifest) action() {}
+func (Warm) action()          {}
+func (Prepare) action()       {}
+func (Render) action()        {}
+func (Drop) action()          {}
+func (Fetch) action()         {}
+func (Assemble) action()      {}
+func (Release) action()       {}
+func (Fail) action()          {}
+func (Tell) action()          {}
