@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+
+package node
+
+import "meshnode/job"
+
+// PublishRequest is what the user typed, with his folder and environment: a job
+// for this node to plan, offer, collect and assemble.
+type PublishRequest struct {
+	Args       []string `json:"args"`                  // arguments of `manim render`
+	Dir        string   `json:"dir"`                   // absolute working folder
+	Env        []string `json:"env"`                   // "key=value"
+	CellFrames uint32   `json:"cell_frames,omitempty"` // length of a cell; 0: by the grid's rule
+	LocalSlots *uint32  `json:"local_slots,omitempty"` // cells of this job rendered here at a time; nil: all slots
+}
+
+// Event is news of a published job, in order. The last one is "finished" or
+// "failed". Each kind uses the fields named beside it.
+type Event struct {
+	Event string `json:"event"`
+
+	// planning: the walk has passed Frames frames in Plays plays.
+	// planned: Job and the fields below describe the job.
+	Job    job.ID  `json:"job,omitempty"`
+	Name   string  `json:"name,omitempty"`
+	Frames uint32  `json:"frames,omitempty"`
+	Plays  uint32  `json:"plays,omitempty"`
+	Cells  uint32  `json:"cells,omitempty"`
+	FPS    float64 `json:"fps,omitempty"`
+	Width  uint32  `json:"width,omitempty"`
+	Height uint32  `json:"height,omitempty"`
+
+	// log: a line that the renderer printed. note: a line from meshnode.
+	// failed: what happened, as the renderer printed it where it did.
+	Text string `json:"text,omitempty"`
+
+	// progress: frames collected of all frames, per node; repeated about five
+	// times a second while something changes. assembling has none.
+	Done    uint32       `json:"done,omitempty"`
+	Rate    float64      `json:"rate,omitempty"` // frames per second
+	Seconds float64      `json:"eta,omitempty"`  // seconds to go, estimated; 0: not known
+	Nodes   []NodeFrames `json:"nodes,omitempty"`
+
+	// finished: the film.
+	File   string   `json:"file,omitempty"`
+	Files  []string `json:"files,omitempty"` // when there are more than one
+	SHA256 string   `json:"sha256,omitempty"`
+
+	// failed: one of the Failed… kinds.
+	Kind string `json:"kind,omitempty"`
+}
+
+// Kinds of a failed event.
+const (
+	FailedScene    = "scene"    // the user's own error: Text is the renderer's traceback
+	FailedUsage    = "usage"    // bad arguments
+	FailedRender   = "render"   // no node could render it
+	FailedCanceled = "canceled" // by the user
+)
+
+// NodeFrames is one node's part in a job.
+type NodeFrames struct {
+	Peer   job.PeerID `json:"peer"`
+	Name   string     `json:"name"`
+	Self   bool       `json:"self"`
+	Frames uint32     `json:"frames"`         // collected from it
+	Held   uint32     `json:"held,omitempty"` // cells it holds now
+	Rate   float64    `json:"rate,omitempty"` // frames per second
+	State  string     `json:"state,omitempty"`
+}
+
+// PeerStatus is one node of the mesh as this node sees it.
+type PeerStatus struct {
+	ID    job.PeerID `json:"id"`
+	Self  bool       `json:"self,omitempty"`
+	Addrs []string   `json:"addrs"`
+	*job.Advert
+}
+
+// JobStatus is one job that this node knows.
+type JobStatus struct {
+	ID        job.ID       `json:"id"`
+	Name      string       `json:"name"`
+	Submitter job.PeerID   `json:"submitter"`
+	From      string       `json:"from"`  // the submitter's name
+	State     string       `json:"state"` // planning, open, rendering, assembling, finished, failed, canceled
+	Frames    uint32       `json:"frames"`
+	Done      uint32       `json:"done"`
+	Rate      float64      `json:"rate"`
+	Seconds   float64      `json:"eta"`
+	Nodes     []NodeFrames `json:"nodes,omitempty"`
+	File      string       `json:"file,omitempty"`
+	Text      string       `json:"text,omitempty"` // why it failed
+}
+
+// Status is what `meshnode status` prints.
+type Status struct {
+	Self    PeerStatus   `json:"self"`
+	Mesh    string       `json:"mesh"`
+	Home    string       `json:"home"`
+	Peers   []PeerStatus `json:"peers"`
+	Jobs    []JobStatus  `json:"jobs"`
+	Blocks  uint64       `json:"blocks"` // bytes stored
+	Clients int          `json:"clients"`
+	Notes   []string     `json:"notes,omitempty"` // what keeps this node from rendering, and what to do
+}
