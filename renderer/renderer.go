@@ -20,9 +20,14 @@ type Renderer interface {
 	Name() string
 
 	// Environments returns what is installed and works here, best first, with
-	// the self-tests that are known by now. None is not an error: the reason is
-	// in the error, which then says what to do.
+	// the self-tests that are known by now. It is quick. When there is none, the
+	// error says why and what to do.
 	Environments(ctx context.Context) ([]job.Environment, error)
+
+	// SelfTest renders the renderer's fixed scene, and returns the hash of its
+	// frames and files and the frames per second of one slot. Environments has
+	// the hash from then on.
+	SelfTest(ctx context.Context) (hash string, speed float64, err error)
 
 	// Warm starts an idle engine for jobs of that trust, so that the next Take
 	// is quick. It does not wait.

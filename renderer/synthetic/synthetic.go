@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+
+// Package synthetic is a renderer without a program behind it: its cells are
+// bytes that follow from the job's spec and the cell's number. It stands for a
+// real renderer wherever only time, size and failure matter: in tests of the
+// mesh and in measurements of the mesh alone.
+package synthetic
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"meshnode/job"
+	"meshnode/renderer"
+)
+
+// Renderer renders synthetic jobs. The zero value is ready: it takes no time,
+// and keeps its scratch folders under the system's temporary folder.
+type Renderer struct {
+	Scratch string                                             // folder for engines' files; "": the system's
+	Slow    time.Duration                                      // time of one frame
+	Fail    func(m *job.Manifest, cell uint32) error           // called before a cell is drawn; may be nil
+	Foreign error                                              // why Foreign engines are refused; nil: they are not
+	Taken   func(trust renderer.Trust, engine renderer.Engine) // told of every engine; may be nil
+}
+
+// Scene is what a synthetic job draws. It is read from the first file among the
+// arguments of a Request, as JSON.
+type Scene struct {
+	Name   string     `json:"name"`
+	FPS    float64    `json:"fps"`
+	Plays  []job.Play `json:"plays"`
+	Bytes  int        `json:"bytes"`            // size of a cell's file
+	Assets []string   `json:"assets,omitempty"` // files beside the scene that every cell must see
+	Error  string     `json:"error,omitempty"`  // fails the walk
+}
+
+// environment is equal on all machines: synthetic bytes depend on nothing.
+var environment = job.Environment{Renderer: "synthetic", Version: "1", Fingerprint: "synthetic", SelfTest: "synthetic"}
+
+// Name returns "synthetic".
+func (*Renderer) Name() string { return environment.Renderer }
+
+// Environments returns the one that is built in.
+func (*Renderer) Environments(context.Context) ([]job.Environment, error) {
+	return []job.Environment{environment}, nil
+}
+
+// SelfTest has nothing to test.
+func (*Renderer) SelfTest(context.Context) (string, float64, error) {
+	return environment.SelfTest, 1, nil
+}
+
+// Warm does nothing: an engine starts at once.
+func (*Renderer) Warm(renderer.Trust) {}
+
+// Close does nothing.
+func (*Renderer) Close() error { return nil }
+
+// Take returns a new engine.
+func (r *Renderer) Take(_ context.Context, trust renderer.Trust) (renderer.Engine, error) {
+	if trust == renderer.Foreign && r.Foreign != nil {
+		return nil, r.Foreign
+	}
+	dir, err := os.MkdirTemp(r.Scratch, "synthetic-")
+	if err != nil {
+		return nil, fmt.Errorf("synthetic: scratch: %w", err)
+	}
+	e := &engine{r: r, dir: dir}
+	e.ended, e.end = context.WithCancelCause(context.Background())
+	for _, f := range []struct {
+		name string
+		root **os.Root
+	}{{"in", &e.in}, {"out", &e.out}} {
+		if err = os.Mkdir(filepath.Join(dir, f.name), 0o700); err == nil {
+			*f.root, err = os.OpenRoot(filepath.Join(dir, f.name))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("synthetic: scratch: %w", err)
+		}
+	}
+	if r.Taken != nil {
+		r.Taken(trust, e)
+	}
+	return e, nil
+}
+
+type engine struct {
+	r       *Renderer
+	dir     string
+	in, out *os.Root
+	ended   context.Context
+	end     context.CancelCauseFunc
+
+	mu    sync.Mutex // guards the rest; set once by Plan or Load
+	scene Scene
+	man   *job.Manifest
+	grid  []job.Cell
+	film  string // where Assemble writes
+}
+
+func (e *engine) In() *os.Root  { return e.in }
+func (e *engine) Out() *os.Root { return e.out }
+
+func (e *engine) Close() error {
+	e.end(renderer.ErrEnded)
+	e.in.Close()
+	e.out.Close()
+	return os.RemoveAll(e.dir)
+}
+
+func (e *engine) Plan(ctx context.Context, req renderer.Request, onPlay func(renderer.PlanProgress)) (*renderer.Plan, error) {
+	if len(req.Args) == 0 {
+		return nil, &renderer.UsageError{Text: "synthetic: no scene file"}
+	}
+	path := filepath.Join(req.Dir, req.Args[0])
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, &renderer.UsageError{Text: err.Error()}
+	}
+	var scene Scene
+	if err := json.Unmarshal(text, &scene); err != nil {
+		return nil, &renderer.SceneError{Text: err.Error()}
+	}
+	if scene.Error != "" {
+		return nil, &renderer.SceneError{Text: scene.Error}
+	}
+	files := []renderer.Asset{{Path: filepath.Base(path), Source: path}}
+	for _, a := range scene.Assets {
+		files = append(files, renderer.Asset{Path: a, Source: filepath.Join(req.Dir, a)})
+	}
+	frames := uint32(0)
+	for i, p := range scene.Plays {
+		frames += p.Frames
+		if onPlay != nil {
+			onPlay(renderer.PlanProgress{Plays: uint32(i + 1), Frames: frames, Name: fmt.Sprintf("play %d", i)})
+		}
+	}
+	spec, err := json.Marshal(scene)
+	if err != nil {
+		return nil, fmt.Errorf("synthetic: %w", err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.scene, e.film = scene, filepath.Join(req.Dir, scene.Name+".film")
+	e.grid = job.Grid(scene.Plays, scene.FPS, req.CellFrames)
+	return &renderer.Plan{
+		Name: scene.Name, Spec: spec, Width: 16, Height: 16, FPS: scene.FPS,
+		Need:  job.Need{Renderer: environment.Renderer, Version: environment.Version, Fingerprint: environment.Fingerprint, SelfTest: environment.SelfTest},
+		Plays: scene.Plays, CellFrames: req.CellFrames, Files: files, Whole: frames == 0,
+	}, nil
+}
+
+func (e *engine) Load(_ context.Context, m *job.Manifest) error {
+	var scene Scene
+	if err := json.Unmarshal(m.Spec, &scene); err != nil {
+		return fmt.Errorf("synthetic: spec: %w", err)
+	}
+	for _, a := range scene.Assets {
+		if _, err := e.in.Stat(a); err != nil {
+			return fmt.Errorf("synthetic: asset: %w", err)
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.scene, e.man, e.grid = scene, m, m.Grid()
+	return nil
+}
+
+func (e *engine) Render(ctx context.Context, cell uint32) (*renderer.Rendered, error) {
+	e.mu.Lock()
+	scene, grid, man := e.scene, e.grid, e.man
+	e.mu.Unlock()
+	if cell >= uint32(len(grid)) {
+		return nil, fmt.Errorf("synthetic: cell %d of %d", cell, len(grid))
+	}
+	if e.r.Fail != nil {
+		if err := e.r.Fail(man, cell); err != nil {
+			return nil, err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	if e.r.Slow > 0 {
+		wait := time.NewTimer(time.Duration(grid[cell].Weight() * float64(e.r.Slow)))
+		defer wait.Stop()
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-e.ended.Done():
+			return nil, renderer.ErrEnded
+		}
+	}
+	name := fmt.Sprintf("cells/%d.bin", cell)
+	if err := e.out.MkdirAll("cells", 0o700); err != nil {
+		return nil, fmt.Errorf("%w: %v", renderer.ErrEnded, err)
+	}
+	if err := e.out.WriteFile(name, Bytes(scene, cell), 0o600); err != nil {
+		return nil, fmt.Errorf("synthetic: %w", err)
+	}
+	return &renderer.Rendered{Files: []string{name}, Seconds: time.Since(start).Seconds()}, nil
+}
+
+func (e *engine) Assemble(_ context.Context, cells map[uint32][]string) (*renderer.Film, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var film bytes.Buffer
+	for _, c := range e.grid {
+		names, ok := cells[c.Index]
+		if !ok {
+			return nil, fmt.Errorf("synthetic: cell %d is missing", c.Index)
+		}
+		for _, name := range names {
+			data, err := e.out.ReadFile(name)
+			if err != nil {
+				return nil, fmt.Errorf("synthetic: cell %d: %w", c.Index, err)
+			}
+			film.Write(data)
+		}
+	}
+	if err := os.WriteFile(e.film, film.Bytes(), 0o600); err != nil {
+		return nil, fmt.Errorf("synthetic: film: %w", err)
+	}
+	return &renderer.Film{Files: []string{e.film}}, nil
+}
+
+// Bytes returns the contents of a cell's file.
+func Bytes(s Scene, cell uint32) []byte {
+	seed := sha256.Sum256(binary.BigEndian.AppendUint32([]byte(s.Name+"\x00"), cell))
+	line := hex.EncodeToString(seed[:]) + "\n"
+	n := max(s.Bytes, 1)
+	return []byte(strings.Repeat(line, n/len(line)+1)[:n])
+}
+
+var (
+	_ renderer.Renderer = (*Renderer)(nil)
+	_ renderer.Engine   = (*engine)(nil)
+)
