@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"meshnode/node"
+)
+
+// Limits on what a client reads and waits for. The node is the same user's, so
+// they guard against mistakes, not malice.
+const (
+	maxAnswer   = 32 << 20         // bytes of an answer: the status of a large mesh
+	maxEvent    = 8 << 20          // bytes of one event: a long traceback
+	callTimeout = 10 * time.Second // for everything but streams
+)
+
+// ErrNoNode is wrapped when no node listens for the home.
+var ErrNoNode = errors.New("api: no node is running for this home")
+
+// ErrBroken is wrapped when the node goes away in the middle of a stream.
+var ErrBroken = errors.New("api: the node ended before it had answered")
+
+// Error is a request that the node refused.
+type Error struct {
+	Status int    // HTTP status, 4xx or 5xx
+	Text   string // the node's reason, one line
+}
+
+func (e *Error) Error() string { return e.Text }
+
+// Client talks to the node that owns one home. All methods are safe for
+// concurrent use; all but Publish and Hold give up after ten seconds.
+type Client struct {
+	http *http.Client
+}
+
+// NewClient returns a client of the node that owns home. It does not connect.
+func NewClient(home string) *Client {
+	socket := SocketPath(home)
+	return &Client{http: &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			if err := checkSocketFolder(home); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		},
+		DisableCompression: true,
+		// A command makes few calls; a kept connection would count as a client.
+		DisableKeepAlives: true,
+	}}}
+}
+
+// Publish submits a job and calls on for each event, in order, until the job
+// has finished or failed, which is not an error of Publish. Ending ctx before
+// that cancels the job.
+func (c *Client) Publish(ctx context.Context, req node.PublishRequest, on func(node.Event)) error {
+	body, err := c.open(ctx, http.MethodPost, "/v1/publish", req)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	lines := bufio.NewScanner(body)
+	lines.Buffer(nil, maxEvent)
+	for lines.Scan() {
+		if len(lines.Bytes()) == 0 {
+			continue
+		}
+		var e node.Event
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			return fmt.Errorf("api: read an event of the job: %w", err)
+		}
+		on(e)
+		if e.Event == "finished" || e.Event == "failed" {
+			return nil
+		}
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("%w: %w", ErrBroken, err)
+	}
+	return ErrBroken
+}
+
+// Status returns what the node knows of itself, its peers and its jobs.
+func (c *Client) Status(ctx context.Context) (node.Status, error) {
+	var s node.Status
+	return s, c.call(ctx, http.MethodGet, "/v1/status", nil, &s)
+}
+
+// Peers returns the other nodes of the mesh, without the node itself.
+func (c *Client) Peers(ctx context.Context) ([]node.PeerStatus, error) {
+	var answer struct {
+		Peers []node.PeerStatus `json:"peers"`
+	}
+	return answer.Peers, c.call(ctx, http.MethodGet, "/v1/peers", nil, &answer)
+}
+
+// Jobs returns the jobs that the node knows.
+func (c *Client) Jobs(ctx context.Context) ([]node.JobStatus, error) {
+	var answer struct {
+		Jobs []node.JobStatus `json:"jobs"`
+	}
+	return answer.Jobs, c.call(ctx, http.MethodGet, "/v1/jobs", nil, &answer)
+}
+
+// Cancel ends a job, named by its id, its short id or any other ending of the
+// id that only one job has.
+func (c *Client) Cancel(ctx context.Context, id string) error {
+	return c.call(ctx, http.MethodPost, "/v1/jobs/"+url.PathEscape(id)+"/cancel", nil, nil)
+}
+
+// Pause makes the node stop, or take up again, rendering for other nodes.
+func (c *Client) Pause(ctx context.Context, paused bool) error {
+	return c.call(ctx, http.MethodPost, "/v1/pause", map[string]bool{"paused": paused}, nil)
+}
+
+// Stop ends the node. It returns when the node has taken the order.
+func (c *Client) Stop(ctx context.Context) error {
+	return c.call(ctx, http.MethodPost, "/v1/stop", nil, nil)
+}
+
+// Hold keeps a node that was started for clients alive until the result is
+// closed or ctx ends.
+func (c *Client) Hold(ctx context.Context) (io.Closer, error) {
+	return c.open(ctx, http.MethodGet, "/v1/hold", nil)
+}
+
+// call makes one request and decodes the answer into out, unless that is nil.
+func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, callTimeout,
+		fmt.Errorf("api: the node did not answer within %v: see node.log in its home, or end it and start it again", callTimeout))
+	defer cancel()
+	body, err := c.open(ctx, method, path, in)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if out == nil {
+		return nil
+	}
+	if err := json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(out); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return fmt.Errorf("api: read the answer to %s: %w", path, err)
+	}
+	return nil
+}
+
+// open makes one request and returns the body of its answer, for the caller to
+// close, or the node's refusal as an *Error.
+func (c *Client) open(ctx context.Context, method, path string, in any) (io.ReadCloser, error) {
+	var content io.Reader
+	if in != nil {
+		data, err := json.Marshal(in)
+		if err != nil {
+			return nil, fmt.Errorf("api: encode the request to %s: %w", path, err)
+		}
+		content = bytes.NewReader(data)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://meshnode"+path, content)
+	if err != nil {
+		return nil, fmt.Errorf("api: make the request to %s: %w", path, err)
+	}
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, failure(ctx, err)
+	}
+	if resp.StatusCode < 300 {
+		return resp.Body, nil
+	}
+	defer resp.Body.Close()
+	var refusal struct {
+		Error string `json:"error"`
+	}
+	if json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&refusal) != nil || refusal.Error == "" {
+		refusal.Error = "api: the node answered " + resp.Status
+	}
+	return nil, &Error{Status: resp.StatusCode, Text: refusal.Error}
+}
+
+// failure says why a request got no answer at all.
+func failure(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var op *net.OpError
+	switch {
+	case errors.As(err, &op) && op.Op == "dial" && !errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: %w", ErrNoNode, op.Err)
+	case errors.As(err, &op) && op.Op != "dial", errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%w: %w", ErrBroken, err)
+	}
+	return fmt.Errorf("api: reach the node: %w", err)
+}
