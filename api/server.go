@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT
+
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"meshnode/node"
+)
+
+// host is the one Host header that is served.
+const host = "meshnode"
+
+// Limits of the local door.
+const (
+	maxBody     = 4 << 20          // bytes of a request; an environment can be large
+	readTime    = 10 * time.Second // for a request's header and body
+	firstClient = 30 * time.Second // how long a node for clients waits for its first
+	lastClient  = 2 * time.Second  // and, after the last has left, for another
+)
+
+// Serve runs a node and its local API until ctx ends, a client asks it to stop,
+// or, with ForClients, its last client has left.
+func Serve(ctx context.Context, cfg node.Config) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	n, err := node.Start(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer n.Close()
+	listener, err := listen(cfg.Home)
+	if err != nil {
+		return err
+	}
+	s := &server{node: n, stop: stop, change: make(chan struct{}, 1)}
+	h := &http.Server{
+		Handler: guard(s.routes()), ReadHeaderTimeout: readTime,
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- h.Serve(listener) }()
+	if cfg.ForClients {
+		go s.followClients(ctx)
+	}
+	if cfg.OnReady != nil {
+		cfg.OnReady(n.Status())
+	}
+	select {
+	case <-ctx.Done():
+	case err = <-ended:
+	}
+	// A publication that is ending has still to tell its client.
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if h.Shutdown(grace) != nil {
+		h.Close()
+	}
+	os.Remove(listener.Addr().String())
+	if errors.Is(err, http.ErrServerClosed) {
+		err = nil
+	}
+	return err
+}
+
+// listen opens the socket for this user alone. The home's lock is held, so a
+// socket that is there is of a node that was killed.
+func listen(home string) (net.Listener, error) {
+	if err := MakeSocketFolder(home); err != nil {
+		return nil, err
+	}
+	path := SocketPath(home)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("api: old socket: %w", err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, fmt.Errorf("api: %w", errors.Join(err, l.Close()))
+	}
+	return l, nil
+}
+
+type server struct {
+	node   *node.Node
+	stop   context.CancelFunc
+	change chan struct{} // clients have come or left
+	mu     sync.Mutex
+	held   int // clients now; guarded by mu
+}
+
+func (s *server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v1/publish", s.publish)
+	mux.HandleFunc("GET /v1/hold", s.hold)
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
+		status := s.node.Status()
+		s.mu.Lock()
+		status.Clients = s.held
+		s.mu.Unlock()
+		reply(w, http.StatusOK, status)
+	})
+	mux.HandleFunc("GET /v1/peers", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, http.StatusOK, map[string]any{"peers": s.node.Peers()})
+	})
+	mux.HandleFunc("GET /v1/jobs", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, http.StatusOK, map[string]any{"jobs": s.node.Jobs()})
+	})
+	mux.HandleFunc("POST /v1/jobs/{id}/cancel", func(w http.ResponseWriter, r *http.Request) {
+		if err := s.node.Cancel(r.PathValue("id")); err != nil {
+			fail(w, http.StatusNotFound, err)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+	mux.HandleFunc("POST /v1/pause", func(w http.ResponseWriter, r *http.Request) {
+		var body struct {
+			Paused *bool `json:"paused"`
+		}
+		if !read(w, r, &body) {
+			return
+		}
+		if body.Paused == nil {
+			fail(w, http.StatusBadRequest, errors.New(`"paused" is missing`))
+			return
+		}
+		if err := s.node.Pause(*body.Paused); err != nil {
+			fail(w, http.StatusInternalServerError, err)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+	mux.HandleFunc("POST /v1/stop", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusNoContent)
+		s.stop()
+	})
+	return mux
+}
+
+// guard admits only what is meant for this door: a web page that a browser was
+// tricked into sending here has another Host, or no JSON.
+func guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Host != host {
+			fail(w, http.StatusForbidden, fmt.Errorf("host %q is not %q", r.Host, host))
+			return
+		}
+		if r.Method != http.MethodGet && r.ContentLength != 0 && r.Header.Get("Content-Type") != "application/json" {
+			fail(w, http.StatusUnsupportedMediaType, errors.New("only application/json"))
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// publish streams a job's events; the client's leaving cancels the job.
+func (s *server) publish(w http.ResponseWriter, r *http.Request) {
+	var req node.PublishRequest
+	if !read(w, r, &req) {
+		return
+	}
+	if !filepath.IsAbs(req.Dir) {
+		fail(w, http.StatusBadRequest, fmt.Errorf("dir %q is not absolute", req.Dir))
+		return
+	}
+	defer s.client()()
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out := http.NewResponseController(w)
+	enc := json.NewEncoder(w)
+	s.node.Publish(r.Context(), req, func(e node.Event) {
+		if enc.Encode(e) == nil { // else the client has left, and ctx says so
+			out.Flush()
+		}
+	})
+}
+
+// hold keeps a node for clients alive.
+func (s *server) hold(w http.ResponseWriter, r *http.Request) {
+	defer s.client()()
+	w.WriteHeader(http.StatusOK)
+	http.NewResponseController(w).Flush()
+	<-r.Context().Done()
+}
+
+// client counts a client until the returned function is called.
+func (s *server) client() (leave func()) {
+	count := func(d int) {
+		s.mu.Lock()
+		s.held += d
+		s.mu.Unlock()
+		select {
+		case s.change <- struct{}{}:
+		default: // a change is waiting to be seen already
+		}
+	}
+	count(1)
+	return func() { count(-1) }
+}
+
+// followClients stops the node when nobody needs it any more.
+func (s *server) followClients(ctx context.Context) {
+	wait := time.NewTimer(firstClient)
+	defer wait.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.change:
+			wait.Reset(lastClient)
+		case <-wait.C:
+			s.mu.Lock()
+			held := s.held
+			s.mu.Unlock()
+			if held == 0 {
+				s.stop()
+				return
+			}
+		}
+	}
+}
+
+func read(w http.ResponseWriter, r *http.Request, v any) bool {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		fail(w, http.StatusBadRequest, fmt.Errorf("request not understood: %w", err))
+		return false
+	}
+	return true
+}
+
+func reply(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	json.NewEncoder(w).Encode(v)
+}
+
+func fail(w http.ResponseWriter, code int, err error) {
+	reply(w, code, map[string]string{"error": err.Error()})
+}
