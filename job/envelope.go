@@ -19,9 +19,10 @@ type Verifier interface {
 // Signed is a message with its author, and the envelope that proves it: anyone
 // may relay Raw.
 type Signed struct {
-	From PeerID
-	Msg  Message
-	Raw  []byte // the encoded envelope
+	From  PeerID
+	Msg   Message
+	Raw   []byte  // the encoded envelope
+	Grant *Signed // of a Claim that carries one: the Grant, opened and verified too
 }
 
 // envelope is the form of every message on the wire.
@@ -61,9 +62,29 @@ func Seal(by Signer, msg Message) (Signed, error) {
 	return Signed{From: e.From, Msg: msg, Raw: raw}, nil
 }
 
-// Open decodes, validates and verifies an envelope. It does not know whether
-// the author had the right to say what it says.
+// Open decodes, validates and verifies an envelope, and the Grant inside a
+// Claim. It does not know whether the author had the right to say what it says.
 func Open(v Verifier, raw []byte) (Signed, error) {
+	s, err := open(v, raw)
+	if err != nil {
+		return Signed{}, err
+	}
+	claim, ok := s.Msg.(*Claim)
+	if !ok || len(claim.Grant) == 0 {
+		return s, nil
+	}
+	grant, err := open(v, claim.Grant)
+	if err != nil {
+		return Signed{}, fmt.Errorf("claim: %w", err)
+	}
+	if grant.Msg.Kind() != KindGrant {
+		return Signed{}, invalid("claim: a message of kind %d for a grant", grant.Msg.Kind())
+	}
+	s.Grant = &grant
+	return s, nil
+}
+
+func open(v Verifier, raw []byte) (Signed, error) {
 	var e envelope
 	if err := decode(raw, &e, MaxState); err != nil {
 		return Signed{}, err

@@ -16,6 +16,7 @@ const (
 	MaxRoster  = 256        // peers listed in an Offer
 	MaxRanges  = 1_024      // ranges in one message
 	MaxHeld    = 64         // claims repeated in one Progress
+	MaxKnown   = 512        // jobs listed in one Pull
 	MaxName    = 256        // bytes of a name: a scene, a node, a renderer
 	MaxText    = 4_096      // bytes of a reason
 	MaxSpec    = 512 << 10  // bytes of a Manifest's renderer-specific part

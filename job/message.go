@@ -22,6 +22,7 @@ const (
 	KindCancel    Kind = 11 // topic offers
 	KindPull      Kind = 12 // stream: request for what a peer knows of jobs
 	KindState     Kind = 13 // stream: answer to Pull
+	KindReleased  Kind = 14 // topic work
 )
 
 // Message is one of the message types of this file.
@@ -66,7 +67,8 @@ type Member struct {
 }
 
 // Claim says that its sender holds a range of cells. Among claims of a cell the
-// highest Gen holds; among equal ones [Rank] decides.
+// highest Gen holds; among equal ones a granted one, then the lower [Rank] of
+// (job, Gen, peer). Gen 0 is the plan's.
 type Claim struct {
 	Job   ID     `cbor:"0,keyasint"`
 	Range Range  `cbor:"1,keyasint"`
@@ -136,9 +138,40 @@ type Cancel struct {
 	Reason string `cbor:"2,keyasint"`
 }
 
-// Pull asks a peer for the facts it knows: of these jobs, or of all of them.
+// Released says that its sender gives up a range of cells: its claims of them
+// up to Gen are void.
+type Released struct {
+	Job    ID     `cbor:"0,keyasint"`
+	Range  Range  `cbor:"1,keyasint"`
+	Gen    uint32 `cbor:"2,keyasint"`
+	Cause  Cause  `cbor:"3,keyasint"`
+	Reason string `cbor:"4,keyasint"` // for people; of a failure: the renderer's own output
+}
+
+// Cause says why cells were released. Causes are append-only.
+type Cause uint8
+
+// Nothing is wrong with a cell that was released by a node that is paused or
+// has no room. Failed: rendering was tried. Fatal: no node can render it.
+// Diverged: the sender must not work on this job any more.
+const (
+	CauseBusy     Cause = 0
+	CauseFailed   Cause = 1
+	CauseFatal    Cause = 2
+	CauseDiverged Cause = 3
+)
+
+// Pull asks a peer for the facts it has of every open job, and for the end of
+// those that are over, without what the asker knows already.
 type Pull struct {
-	Jobs []ID `cbor:"0,keyasint,omitempty"`
+	Known []Known `cbor:"0,keyasint,omitempty"`
+}
+
+// Known says which cells of a job need no fact: collected, or done by a peer
+// that is there. A job that is over for the asker has all of them.
+type Known struct {
+	Job   ID     `cbor:"0,keyasint"`
+	Cells Ranges `cbor:"1,keyasint"`
 }
 
 // State answers a Pull with facts as their authors signed them.
@@ -160,6 +193,7 @@ func (*Revoked) Kind() Kind   { return KindRevoked }
 func (*Cancel) Kind() Kind    { return KindCancel }
 func (*Pull) Kind() Kind      { return KindPull }
 func (*State) Kind() Kind     { return KindState }
+func (*Released) Kind() Kind  { return KindReleased }
 
 // newMessage returns an empty message to decode into, or nil.
 func newMessage(k Kind) Message {
@@ -190,6 +224,8 @@ func newMessage(k Kind) Message {
 		return new(Pull)
 	case KindState:
 		return new(State)
+	case KindReleased:
+		return new(Released)
 	}
 	return nil
 }
@@ -307,12 +343,25 @@ func (m *Cancel) validate() error {
 	return checkID(m.Job)
 }
 
-func (m *Pull) validate() error {
-	if len(m.Jobs) > MaxRanges {
-		return invalid("pull: %d jobs", len(m.Jobs))
+func (m *Released) validate() error {
+	if m.Range.Len() == 0 || m.Range.B > MaxCells {
+		return invalid("released: range %v", m.Range)
 	}
-	for _, id := range m.Jobs {
-		if err := checkID(id); err != nil {
+	if len(m.Reason) > MaxText {
+		return invalid("released: reason of %d bytes", len(m.Reason))
+	}
+	return checkID(m.Job)
+}
+
+func (m *Pull) validate() error {
+	if len(m.Known) > MaxKnown {
+		return invalid("pull: %d jobs", len(m.Known))
+	}
+	for _, k := range m.Known {
+		if len(k.Cells) > MaxRanges || !k.Cells.Valid(MaxCells) {
+			return invalid("pull: cells of %s", k.Job.Short())
+		}
+		if err := checkID(k.Job); err != nil {
 			return err
 		}
 	}

@@ -49,7 +49,9 @@ type (
 	// Assembled says that the film of a job of this node is written.
 	Assembled struct{ Job job.ID }
 
-	// Received is a message of a topic, or a one-way message of a stream.
+	// Received is a message of a topic, or a one-way message of a stream. job.Open
+	// has verified it, and the Grant of a Claim; the scheduler checks who may say
+	// what.
 	Received struct{ job.Signed }
 
 	// Asked is a request of a peer, answered by a Reply with the same ID.
@@ -57,10 +59,13 @@ type (
 		ID uint64
 		job.Signed
 	}
-	// Answered is the answer to a Request. Msg is nil when there was none.
+	// Answered is the answer to a Request. Msg is nil when there was none. Facts
+	// are the facts of a *job.State, each opened; those that job.Open refuses are
+	// left out.
 	Answered struct {
 		ID uint64
 		job.Signed
+		Facts []job.Signed
 	}
 
 	// ManifestFetched answers FetchManifest; Manifest is nil when it failed.
@@ -74,7 +79,7 @@ type (
 		Job job.ID
 		Err error
 	}
-	// Rendered says that a cell's files are in the store, synced.
+	// Rendered says that a cell's files are in the store, synced and pinned.
 	Rendered struct {
 		Job     job.ID
 		Cell    uint32
@@ -82,7 +87,8 @@ type (
 		Size    uint64
 		Seconds float64 // wall time
 	}
-	// RenderFailed says that Render did not give a cell.
+	// RenderFailed says that Render did not give a cell. A dropped cell is not
+	// reported.
 	RenderFailed struct {
 		Job    job.ID
 		Cell   uint32
@@ -125,7 +131,8 @@ type Action interface{ action() }
 // Actions.
 type (
 	// Persist writes a record to disk before any action after it is carried
-	// out. Value nil deletes.
+	// out. Value nil deletes. Keys are slash-separated words; DecodeRecord reads
+	// a record.
 	Persist struct {
 		Key   string
 		Value []byte
@@ -163,7 +170,8 @@ type (
 		Job  job.ID
 		From []job.PeerID
 	}
-	// Warm starts an idle engine for a job that has been called.
+	// Warm starts an idle engine for a job that has been called, unless there is
+	// one. It is repeated.
 	Warm struct{ Need job.Need }
 	// Prepare fetches the job's assets from those peers and loads an engine.
 	Prepare struct {
@@ -180,7 +188,8 @@ type (
 		Job  job.ID
 		Cell uint32
 	}
-	// Fetch collects a cell of a job of this node from those peers.
+	// Fetch collects a cell of a job of this node from those peers: those that
+	// are there first. It must end in Fetched or FetchFailed.
 	Fetch struct {
 		Job  job.ID
 		Cell uint32
