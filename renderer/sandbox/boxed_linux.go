@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: MIT
+
+package sandbox
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// infoFD is where bubblewrap tells the process id of the job.
+const infoFD = 4
+
+// bubblewraps are where a system installs it. PATH is not asked: it may name
+// folders that others can write to.
+var bubblewraps = []string{"/usr/bin/bwrap", "/bin/bwrap", "/usr/local/bin/bwrap", "/run/current-system/sw/bin/bwrap"}
+
+// boxedProc is a job in a sandbox. Its first process is number 1 of a process
+// namespace: when that ends, the kernel ends all others first.
+type boxedProc struct {
+	cmd    *exec.Cmd
+	first  *os.File // pidfd of the job's first process, if that is not cmd's
+	pid    int      // of the job's first process, as seen here
+	in     *os.Root
+	spaces []watched
+	memory int64
+	owner  int // to whom given files belong; 0 if they do by themselves
+}
+
+// start is what is collected on the way to a running job, and undone if it
+// does not get there.
+type start struct {
+	tier    Tier
+	spec    Spec
+	owner   int // user and group of the job on the host if the node is root, else 0
+	order   confineOrder
+	conn    *net.UnixConn
+	theirs  []*os.File // for the child: from descriptor 3 on
+	info    *os.File
+	cleanup []func()
+}
+
+func startBoxed(ctx context.Context, tier Tier, spec Spec) (*Proc, error) {
+	v, err := viewOf(spec.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	return startIn(ctx, tier, spec, v)
+}
+
+// startIn starts a job that sees v. spec has been checked.
+func startIn(ctx context.Context, tier Tier, spec Spec, v view) (*Proc, error) {
+	if _, ok := machines[runtime.GOARCH]; !ok {
+		return nil, fmt.Errorf("sandbox: not on %s: no list of its system calls", runtime.GOARCH)
+	}
+	s := &start{tier: tier, spec: spec}
+	p, err := s.run(ctx, v)
+	for _, f := range slices.Backward(s.cleanup) {
+		f()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: job not started in tier %s: %w", tier, err)
+	}
+	return p, nil
+}
+
+func (s *start) run(ctx context.Context, v view) (*Proc, error) {
+	if os.Geteuid() == 0 {
+		var err error
+		if s.owner, err = unusedUser(); err != nil {
+			return nil, err
+		}
+	}
+	dir := s.spec.Dir
+	if dir == "" {
+		dir = inside.Tmp
+	}
+	s.order = confineOrder{
+		Readable: v.targets(),
+		Argv:     s.spec.Argv,
+		Env: append([]string{"HOME=" + inside.Tmp, "TMPDIR=" + inside.Tmp, "PATH=/usr/bin:/bin", "LANG=C.UTF-8"},
+			s.spec.Env...),
+		Dir:    dir,
+		Limits: s.spec.Limits,
+	}
+	conn, helper, err := controlPair()
+	if err != nil {
+		return nil, err
+	}
+	s.conn = conn
+	s.defers(func() { conn.Close() })
+	s.give(helper)
+	deadline := time.Now().Add(startTimeout)
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		deadline = d
+	}
+	conn.SetDeadline(deadline)
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	s.defers(func() { stop() })
+
+	var cmd *exec.Cmd
+	switch s.tier {
+	case Own:
+		cmd, err = s.prepareOwn(v)
+	case Bwrap:
+		cmd, err = s.prepareBwrap(v)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := sendOrder(conn, &s.order); err != nil {
+		return nil, err
+	}
+	std, err := openPipes()
+	if err != nil {
+		return nil, err
+	}
+	std.attach(cmd)
+	cmd.Path, cmd.Dir, cmd.Env, cmd.ExtraFiles = "/proc/self/exe", "/", []string{}, s.theirs
+	if err := onStarter(cmd.Start); err != nil {
+		std.close()
+		return nil, describeRefusal(err)
+	}
+	std.release()
+	for _, f := range s.theirs {
+		f.Close()
+	}
+	b := &boxedProc{cmd: cmd, pid: cmd.Process.Pid, memory: s.spec.Limits.Memory, owner: s.owner}
+	in, out, err := s.handshake(b)
+	if err != nil {
+		b.kill()
+		b.wait()
+		err = s.explain(ctx, err, std)
+		std.close()
+		return nil, err
+	}
+	b.in = in
+	return newProc(ctx, s.spec, inside, in, out, std, b), nil
+}
+
+func (s *start) defers(f func()) { s.cleanup = append(s.cleanup, f) }
+
+// give hands a file to the child and returns its descriptor there.
+func (s *start) give(f *os.File) int {
+	s.theirs = append(s.theirs, f)
+	s.defers(func() { f.Close() })
+	return 2 + len(s.theirs)
+}
+
+// prepareOwn orders new namespaces from the kernel.
+func (s *start) prepareOwn(v view) (*exec.Cmd, error) {
+	s.order.Build, s.order.Mounts, s.order.Links = true, v.mounts, v.links
+	s.order.Memory = []tmpfs{{inside.Tmp, s.spec.Limits.Tmp}, {inside.In, s.spec.Limits.In}, {inside.Out, s.spec.Limits.Out}}
+	attr := &syscall.SysProcAttr{
+		Setsid:    true,
+		Pdeathsig: syscall.SIGKILL,
+		Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC |
+			unix.CLONE_NEWUTS | unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP,
+		// Rights for the helper alone, on its way through execve as a user who
+		// is not 0 inside.
+		AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SETPCAP},
+	}
+	uid, gid := os.Geteuid(), os.Getegid()
+	if s.owner != 0 {
+		// The helper opens the runtime while it is still root outside (nobody
+		// inside), who can read it, and then becomes the mapped user.
+		uid, gid = s.owner, s.owner
+		attr.GidMappingsEnableSetgroups = true
+		attr.AmbientCaps = append(attr.AmbientCaps, unix.CAP_SETUID, unix.CAP_SETGID)
+		s.order.Become = true
+		folders, err := s.rootFolders()
+		if err != nil {
+			return nil, err
+		}
+		s.order.Mounts = append(slices.Clone(v.mounts), folders...)
+		s.order.Memory = s.order.Memory[:1]
+	}
+	attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: jobUser, HostID: uid, Size: 1}}
+	attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: jobUser, HostID: gid, Size: 1}}
+	return &exec.Cmd{Args: []string{confineStage}, SysProcAttr: attr}, nil
+}
+
+// rootFolders makes In and Out on the node's side. Root cannot write to a file
+// system of a namespace in which it has no number (EOVERFLOW), so these belong
+// to the host.
+func (s *start) rootFolders() ([]mount, error) {
+	var mounts []mount
+	for _, m := range []tmpfs{{inside.In, s.spec.Limits.In}, {inside.Out, s.spec.Limits.Out}} {
+		fd, err := newTmpfs(m.Space, s.owner, dataAttr)
+		if err != nil {
+			return nil, err
+		}
+		mounts = append(mounts, mount{Target: m.Path, FD: s.give(os.NewFile(uintptr(fd), m.Path))})
+	}
+	return mounts, nil
+}
+
+// prepareBwrap orders them from bubblewrap.
+func (s *start) prepareBwrap(v view) (*exec.Cmd, error) {
+	i := slices.IndexFunc(bubblewraps, func(p string) bool {
+		info, err := os.Stat(p)
+		return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+	})
+	if i < 0 {
+		return nil, errors.New("bubblewrap is not installed (package bubblewrap)")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	s.info = r
+	s.defers(func() { r.Close() })
+	s.give(w) // infoFD
+
+	attr := &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
+	mounts := append(slices.Clone(v.mounts), mount{Source: self, Target: "/" + confineStage})
+	order := launchOrder{Become: s.owner}
+	args := []string{bubblewraps[i], "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts",
+		"--unshare-cgroup-try", "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv", "--cap-drop", "ALL",
+		"--hostname", "sandbox", "--uid", strconv.Itoa(jobUser), "--gid", strconv.Itoa(jobUser),
+		"--info-fd", strconv.Itoa(infoFD)}
+	memory := []tmpfs{{inside.Tmp, s.spec.Limits.Tmp}}
+	if s.owner != 0 {
+		attr.Cloneflags = unix.CLONE_NEWNS
+		folders, err := s.rootFolders()
+		if err != nil {
+			return nil, err
+		}
+		for i, m := range append(mounts, folders...) {
+			place := filepath.Join(stage, strconv.Itoa(i))
+			order.Staged = append(order.Staged, mount{Source: m.Source, Target: place, FD: m.FD})
+			if m.FD != 0 {
+				args = append(args, "--bind", place, m.Target)
+			} else {
+				mounts[i].Source = place
+			}
+		}
+	} else {
+		memory = append(memory, tmpfs{inside.In, s.spec.Limits.In}, tmpfs{inside.Out, s.spec.Limits.Out})
+	}
+	for _, m := range memory { // a runtime may lie below /tmp
+		args = append(args, "--size", strconv.FormatInt(m.Space.Bytes, 10), "--tmpfs", m.Path)
+	}
+	for _, m := range mounts {
+		args = append(args, "--ro-bind", m.Source, m.Target)
+	}
+	for _, d := range devices {
+		args = append(args, "--dev-bind", d, d)
+	}
+	for _, l := range v.links {
+		args = append(args, "--symlink", l.Target, l.Path)
+	}
+	order.Argv = append(args, "--remount-ro", "/", "--", "/"+confineStage)
+	if err := sendOrder(s.conn, &order); err != nil {
+		return nil, err
+	}
+	return &exec.Cmd{Args: []string{launchStage}, SysProcAttr: attr}, nil
+}
+
+// handshake follows the child until it is the job.
+func (s *start) handshake(b *boxedProc) (in, out *os.Root, err error) {
+	if s.info != nil {
+		if err := s.awaitInfo(b); err != nil {
+			return nil, nil, err
+		}
+	}
+	inDir, outDir, err := awaitReady(s.conn)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer inDir.Close()
+	defer outDir.Close()
+	limits := s.spec.Limits
+	if in, err = rootAt(inDir); err == nil {
+		if out, err = rootAt(outDir); err == nil {
+			b.spaces = []watched{{in, limits.In.Files}, {out, limits.Out.Files}}
+			if _, err = s.conn.Write([]byte{1}); err == nil {
+				err = awaitRunning(s.conn)
+			}
+			if err == nil {
+				return in, out, nil
+			}
+			out.Close()
+		}
+		in.Close()
+	}
+	return nil, nil, err
+}
+
+// rootAt opens a folder that is in another mount namespace.
+func rootAt(dir *os.File) (*os.Root, error) {
+	return os.OpenRoot("/proc/self/fd/" + strconv.Itoa(int(dir.Fd())))
+}
+
+// awaitInfo learns which process bubblewrap made number 1. It is not reaped
+// before it has answered the handshake, so the number is still its own.
+func (s *start) awaitInfo(b *boxedProc) error {
+	s.info.SetReadDeadline(time.Now().Add(startTimeout))
+	var info struct {
+		PID int `json:"child-pid"`
+	}
+	if err := json.NewDecoder(s.info).Decode(&info); err != nil {
+		return fmt.Errorf("bubblewrap did not start: %w", err)
+	}
+	fd, err := unix.PidfdOpen(info.PID, 0)
+	if err != nil {
+		return fmt.Errorf("bubblewrap's child is gone: %w", err)
+	}
+	b.pid, b.first = info.PID, os.NewFile(uintptr(fd), "pidfd")
+	return nil
+}
+
+// explain adds what was printed to a failure: bubblewrap says there why.
+func (s *start) explain(ctx context.Context, err error, std *pipes) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	std.stderr.SetReadDeadline(time.Now().Add(time.Second))
+	buf := make([]byte, 2000)
+	n, _ := std.stderr.Read(buf)
+	if text := strings.TrimSpace(string(buf[:n])); text != "" {
+		return fmt.Errorf("%w: %s", err, text)
+	}
+	return err
+}
+
+// describeRefusal says in words why the kernel made no namespaces.
+func describeRefusal(err error) error {
+	switch {
+	case errors.Is(err, unix.ENOSPC):
+		return fmt.Errorf("user namespaces are switched off (user.max_user_namespaces): %w", err)
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		return fmt.Errorf("this system lets no ordinary program make user namespaces (AppArmor, a container or a sysctl): %w", err)
+	}
+	return err
+}
+
+func (b *boxedProc) kill() {
+	if b.first != nil {
+		unix.PidfdSendSignal(int(b.first.Fd()), unix.SIGKILL, nil, 0)
+	}
+	b.cmd.Process.Kill()
+}
+
+// wait returns after the last process. In Own that is what waiting for number 1
+// means; bubblewrap ends as soon as it knows, or at once if it is killed.
+func (b *boxedProc) wait() *os.ProcessState {
+	b.cmd.Wait()
+	if b.first != nil {
+		fd := int(b.first.Fd())
+		unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+		for {
+			_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
+			if err != unix.EINTR {
+				break
+			}
+		}
+	}
+	return b.cmd.ProcessState
+}
+
+// give changes the owner of what root has put into In. The job may be moving
+// things about meanwhile: nothing here leaves its folder.
+func (b *boxedProc) give() error {
+	if b.owner == 0 {
+		return nil
+	}
+	return chownAll(b.in, b.owner)
+}
+
+// free lets go of the job's process. Its folders go with the roots that Proc
+// holds: nothing of them is on disk.
+func (b *boxedProc) free() {
+	if b.first != nil {
+		b.first.Close()
+	}
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+
+package sandbox
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"time"
+)
+
+// directBox is a plain process in a process group of its own.
+type directBox struct {
+	cmd     *exec.Cmd
+	scratch string
+}
+
+func startDirect(ctx context.Context, spec Spec) (*Proc, error) {
+	dirs, in, out, err := makeDirs(spec.Scratch)
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: no scratch folder: %w", err)
+	}
+	abandon := func() {
+		in.Close()
+		out.Close()
+		os.RemoveAll(spec.Scratch)
+	}
+	std, err := openPipes()
+	if err != nil {
+		abandon()
+		return nil, err
+	}
+	cmd := &exec.Cmd{Path: spec.Argv[0], Args: spec.Argv, Env: spec.Env, Dir: spec.Dir, SysProcAttr: groupAttr()}
+	if cmd.Dir == "" {
+		cmd.Dir = dirs.Tmp
+	}
+	std.attach(cmd)
+	if err := onStarter(cmd.Start); err != nil {
+		std.close()
+		abandon()
+		return nil, fmt.Errorf("sandbox: job not started: %w", err)
+	}
+	std.release()
+	return newProc(ctx, spec, dirs, in, out, std, &directBox{cmd, spec.Scratch}), nil
+}
+
+func (b *directBox) kill() { killGroup(b.cmd.Process) }
+
+// wait ends the rest of the group with its first process: a Direct job may not
+// leave anything behind either. What left the group is the owner's own doing.
+func (b *directBox) wait() *os.ProcessState {
+	b.cmd.Wait()
+	for range 100 {
+		if !killGroup(b.cmd.Process) {
+			break
+		}
+		time.Sleep(5 * time.Millisecond) // the rest is dying; nothing tells us when
+	}
+	return b.cmd.ProcessState
+}
+
+func (b *directBox) give() error { return nil }
+
+func (b *directBox) watch(func(error), <-chan struct{}) {}
+
+func (b *directBox) free() { os.RemoveAll(b.scratch) }

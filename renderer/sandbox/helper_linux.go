@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: MIT
+
+package sandbox
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// The stages of a start, as the program's own name (argv[0]): no command line
+// that a person types can be mistaken for one.
+const (
+	launchStage  = "meshnode-sandbox-launch"  // on the host, before bubblewrap
+	confineStage = "meshnode-sandbox-confine" // in the new namespaces; becomes the job
+	probeStage   = "meshnode-sandbox-probe"   // a job that attacks its sandbox
+)
+
+// jobUser is the user and group of a job, as seen inside. It is not 0: the
+// kernel does not count user 0's processes, and a job needs no such look.
+const jobUser = 1000
+
+// MaybeInit does the work of a helper if this process was started as one, and
+// then does not return. Every main and TestMain of a program that uses this
+// package calls it first, before flags are read, files opened or goroutines
+// started.
+func MaybeInit() {
+	var stage func() error
+	switch filepath.Base(os.Args[0]) {
+	case launchStage:
+		stage = launch
+	case confineStage:
+		stage = confine
+	case probeStage:
+		os.Exit(2)
+		os.Exit(0)
+	default:
+		return
+	}
+	// All that follows is of one thread, the one that calls execve at last:
+	// rights, rules and filters belong to threads. The others end there.
+	runtime.LockOSThread()
+	debug.SetGCPercent(-1)
+	err := stage()
+	sendFailure(err)
+	os.Exit(1)
+}
+
+// launch prepares the host's side for bubblewrap and becomes it.
+func launch() error {
+	var o launchOrder
+	if err := receiveOrder(&o); err != nil {
+		return fmt.Errorf("launch: %w", err)
+	}
+	if err := preferForOOM(); err != nil {
+		return err
+	}
+	if o.Become != 0 {
+		if err := stageMounts(o.Staged); err != nil {
+			return fmt.Errorf("launch: %w", err)
+		}
+		if err := becomeUser(o.Become); err != nil {
+			return err
+		}
+	}
+	if err := closeOnExec(infoFD + 1); err != nil {
+		return err
+	}
+	if err := dieWithParent(); err != nil {
+		return err
+	}
+	return fmt.Errorf("start %s: %w", o.Argv[0], unix.Exec(o.Argv[0], o.Argv, []string{}))
+}
+
+// stageMounts puts the sources where another user can reach them, in a mount
+// namespace that only bubblewrap will see: /root is closed to others, a program
+// below it is not.
+func stageMounts(mounts []mount) error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("private mounts: %w", err)
+	}
+	fds, err := openMounts(mounts, 0)
+	if err != nil {
+		return err
+	}
+	top, err := newTmpfs(Space{1 << 20, 1024}, 0, unix.MOUNT_ATTR_NOSUID)
+	if err != nil {
+		return err
+	}
+	if err := unix.MoveMount(top, "", unix.AT_FDCWD, stage, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return fmt.Errorf("mount at %s: %w", stage, err)
+	}
+	return putMounts("/", mounts, fds)
+}
+
+// confine builds the inside, gives up all rights and becomes the job.
+func confine() error {
+	var o confineOrder
+	if err := receiveOrder(&o); err != nil {
+		return fmt.Errorf("confine: %w", err)
+	}
+	unix.Umask(0o022)
+	if o.Build {
+		if err := preferForOOM(); err != nil {
+			return err
+		}
+		become := func() error { return nil }
+		if o.Become {
+			become = func() error { return becomeUser(jobUser) }
+		}
+		if err := buildRoot(&o, become); err != nil {
+			return err
+		}
+	}
+	in, err := openFolder(inside.In)
+	if err != nil {
+		return err
+	}
+	out, err := openFolder(inside.Out)
+	if err != nil {
+		return err
+	}
+	if err := dropCapabilities(); err != nil {
+		return err
+	}
+	if err := dieWithParent(); err != nil {
+		return err
+	}
+	if err := sendReady(in, out); err != nil {
+		return fmt.Errorf("confine: %w", err)
+	}
+	if err := awaitGo(); err != nil {
+		return err
+	}
+
+	if err := closeOnExec(controlFD); err != nil {
+		return err
+	}
+	if err := unix.Chdir(o.Dir); err != nil {
+		return fmt.Errorf("chdir %s: %w", o.Dir, err)
+	}
+	beNice(o.Limits.Nice)
+	prog := filter(machines[runtime.GOARCH])
+	if err := setLimits(o.Limits); err != nil {
+		return err
+	}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("no_new_privs: %w", err)
+	}
+	if err := landlock(o.Readable, []string{inside.In, inside.Out, inside.Tmp}, devices); err != nil {
+		return err
+	}
+	if err := installFilter(prog); err != nil {
+		return err
+	}
+	return fmt.Errorf("start %s: %w", o.Argv[0], unix.Exec(o.Argv[0], o.Argv, o.Env))
+}
+
+func openFolder(path string) (int, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("open %s: %w", path, err)
+	}
+	return fd, nil
+}
+
+// preferForOOM lets a machine that runs out of memory end jobs first.
+func preferForOOM() error {
+	if err := os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0); err != nil {
+		return fmt.Errorf("oom score: %w", err)
+	}
+	return nil
+}
+
+// becomeUser changes user and group of this thread and leaves all groups. Raw
+// calls: Go's own change every thread, in one of which the kernel may refuse.
+func becomeUser(id int) error {
+	if _, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, 0, 0, 0); errno != 0 {
+		return fmt.Errorf("setgroups: %w", errno)
+	}
+	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESGID, uintptr(id), uintptr(id), uintptr(id)); errno != 0 {
+		return fmt.Errorf("setresgid %d: %w", id, errno)
+	}
+	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, uintptr(id), uintptr(id), uintptr(id)); errno != 0 {
+		return fmt.Errorf("setresuid %d: %w", id, errno)
+	}
+	return nil
+}
+
+// dropCapabilities gives up what the helper had in its user namespace, and the
+// way back to it. Bubblewrap has done the same before.
+func dropCapabilities() error {
+	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
+		return fmt.Errorf("ambient capabilities: %w", err)
+	}
+	for c := uintptr(0); ; c++ {
+		held, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, c, 0, 0, 0)
+		if err != nil {
+			break // past the last one that this kernel has
+		}
+		if held == 0 {
+			continue
+		}
+		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil {
+			return fmt.Errorf("bounding set: %w", err)
+		}
+	}
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var none [2]unix.CapUserData
+	if err := unix.Capset(&header, &none[0]); err != nil {
+		return fmt.Errorf("capset: %w", err)
+	}
+	return nil
+}
+
+// dieWithParent has this process killed with the thread that started it. The
+// kernel forgets it at each change of user or rights.
+func dieWithParent() error {
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
+		return fmt.Errorf("parent death signal: %w", err)
+	}
+	return nil
+}
+
+// closeOnExec keeps descriptors from first on from the program to come.
+func closeOnExec(first uint) error {
+	if err := unix.CloseRange(first, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return fmt.Errorf("close_range: %w", err)
+	}
+	return nil
+}
+
+// beNice lowers the priority; a system that refuses even that is no reason to
+// refuse a job.
+func beNice(nice int) {
+	if nice == 0 {
+		return
+	}
+	unix.Setpriority(unix.PRIO_PROCESS, 0, nice)
+	if nice == 19 {
+		const whoProcess, idleClass = 1, 3 << 13
+		unix.RawSyscall(unix.SYS_IOPRIO_SET, whoProcess, 0, idleClass)
+	}
+}
+
+// setLimits sets what the kernel enforces by itself. The limit on processes
+// counts those of this user namespace alone.
+func setLimits(l Limits) error {
+	set := func(name string, what int, value uint64) error {
+		if err := syscall.Setrlimit(what, &syscall.Rlimit{Cur: value, Max: value}); err != nil {
+			return fmt.Errorf("limit of %s to %s: %w", name, strconv.FormatUint(value, 10), err)
+		}
+		return nil
+	}
+	type limit struct {
+		name  string
+		what  int
+		value int64
+	}
+	limits := []limit{
+		{"core files", unix.RLIMIT_CORE, 0},
+		{"open files", unix.RLIMIT_NOFILE, int64(l.OpenFiles)},
+		{"file size", unix.RLIMIT_FSIZE, l.FileSize},
+		{"message queues", unix.RLIMIT_MSGQUEUE, 0},
+		{"locked memory", unix.RLIMIT_MEMLOCK, 0},
+		{"processes", unix.RLIMIT_NPROC, int64(l.Processes)},
+		{"address space", unix.RLIMIT_AS, l.AddressSpace},
+	}
+	if l.CPU > 0 {
+		seconds := int64((l.CPU + 999_999_999) / 1_000_000_000)
+		limits = slices.Insert(limits, 0, limit{"CPU seconds", unix.RLIMIT_CPU, seconds})
+	}
+	for _, x := range limits {
+		if err := set(x.name, x.what, uint64(x.value)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

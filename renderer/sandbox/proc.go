@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT
+
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// Proc is a running job: one process and all that it starts. Its methods may be
+// called from any goroutine.
+type Proc struct {
+	dirs    Dirs
+	stdin   *os.File
+	stdout  *os.File
+	in, out *os.Root
+	stderr  tail
+	box     box
+
+	done chan struct{} // closed when exit is set
+	exit Exit
+
+	stopCtx func() bool
+
+	mu     sync.Mutex
+	killed error
+
+	closing sync.Once
+}
+
+// box is what differs between the tiers.
+type box interface {
+	kill()                  // ends every process of the job; at any time, repeatedly
+	wait() *os.ProcessState // returns when every process of the job is gone
+	give() error            // makes the files in In the job's own
+	watch(end func(error), done <-chan struct{})
+	free() // after wait: what is left on the host
+}
+
+// Exit is how a job ended.
+type Exit struct {
+	Code   int           // -1 if a signal ended it; Bwrap answers 128 + signal
+	CPU    time.Duration // user and system time of the processes that were waited for inside
+	Killed error         // why this side ended it; nil if it ended by itself
+	Stderr []byte        // the last of what it printed, at most 64 KiB
+}
+
+// Err is nil if the job ended by itself with code 0.
+func (e Exit) Err() error {
+	if e.Killed != nil {
+		return e.Killed
+	}
+	if e.Code != 0 {
+		return fmt.Errorf("sandbox: job ended with code %d", e.Code)
+	}
+	return nil
+}
+
+// Dirs returns the job's folders as the job sees them.
+func (p *Proc) Dirs() Dirs { return p.dirs }
+
+// Stdin is a pipe to the job; closing it is the end of its input. Writes block
+// while the job does not read; SetWriteDeadline bounds them.
+func (p *Proc) Stdin() *os.File { return p.stdin }
+
+// Stdout is a pipe from the job. What comes from it is untrusted. It is valid
+// until Close; SetReadDeadline bounds reads.
+func (p *Proc) Stdout() *os.File { return p.stdout }
+
+// In is the job's folder of inputs, for writing. Call Give after filling it.
+// It is valid until Close, also after the job has ended.
+func (p *Proc) In() *os.Root { return p.in }
+
+// Out is the job's folder of results. Open files in it by OpenOutput or Take
+// only. It is valid until Close, also after the job has ended.
+func (p *Proc) Out() *os.Root { return p.out }
+
+// Give makes what the caller has put into In the job's own, so that it may
+// write beside it. To be called before the job is told of the files.
+func (p *Proc) Give() error {
+	if err := p.box.give(); err != nil {
+		return fmt.Errorf("sandbox: inputs not given to the job: %w", err)
+	}
+	return nil
+}
+
+// Take opens a result as OpenOutput does and unlinks it, so that the job's
+// folder stays small: its memory is free again when the Output is closed.
+func (p *Proc) Take(name string, limit int64) (*Output, error) {
+	o, err := OpenOutput(p.out, name, limit)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.out.Remove(name); err != nil {
+		o.Close()
+		return nil, fmt.Errorf("sandbox: output not taken: %w", err)
+	}
+	return o, nil
+}
+
+// Stderr returns the last of what the job has printed, at most 64 KiB.
+func (p *Proc) Stderr() []byte { return p.stderr.bytes() }
+
+// Done is closed when every process of the job is gone.
+func (p *Proc) Done() <-chan struct{} { return p.done }
+
+// Wait returns when every process of the job is gone.
+func (p *Proc) Wait() Exit {
+	<-p.done
+	return p.exit
+}
+
+// Kill ends every process of the job and waits for that.
+func (p *Proc) Kill() Exit {
+	p.end(ErrKilled)
+	return p.Wait()
+}
+
+// Close kills what still runs, waits for it and removes In, Out and the pipes.
+// It may be called repeatedly.
+func (p *Proc) Close() error {
+	p.Kill()
+	p.closing.Do(func() {
+		p.stopCtx()
+		p.stdin.Close()
+		p.stdout.Close()
+		p.in.Close()
+		p.out.Close()
+		p.box.free()
+	})
+	return nil
+}
+
+// end kills the job. The first reason stays.
+func (p *Proc) end(why error) {
+	select {
+	case <-p.done: // its process id may be another's by now
+		return
+	default:
+	}
+	p.mu.Lock()
+	if p.killed == nil {
+		p.killed = why
+	}
+	p.mu.Unlock()
+	p.box.kill()
+}
+
+// pipes are the standard streams of a job, with both their ends.
+type pipes struct {
+	stdin, stdout, stderr *os.File    // ours
+	theirs                [3]*os.File // the job's
+}
+
+func openPipes() (*pipes, error) {
+	var p pipes
+	var errs [3]error
+	p.theirs[0], p.stdin, errs[0] = os.Pipe()
+	p.stdout, p.theirs[1], errs[1] = os.Pipe()
+	p.stderr, p.theirs[2], errs[2] = os.Pipe()
+	if err := errors.Join(errs[:]...); err != nil {
+		p.close()
+		return nil, fmt.Errorf("sandbox: no pipes for a job: %w", err)
+	}
+	return &p, nil
+}
+
+func (p *pipes) attach(cmd *exec.Cmd) {
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = p.theirs[0], p.theirs[1], p.theirs[2]
+}
+
+// release closes the job's ends, once the job has them.
+func (p *pipes) release() {
+	for _, f := range p.theirs {
+		f.Close()
+	}
+}
+
+func (p *pipes) close() {
+	p.release()
+	p.stdin.Close()
+	p.stdout.Close()
+	p.stderr.Close()
+}
+
+// newProc takes over a started job. Its three goroutines end with the job.
+func newProc(ctx context.Context, spec Spec, dirs Dirs, in, out *os.Root, io *pipes, b box) *Proc {
+	p := &Proc{dirs: dirs, stdin: io.stdin, stdout: io.stdout, in: in, out: out, box: b, done: make(chan struct{})}
+
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		p.stderr.drain(io.stderr, spec.Stderr, spec.Limits.Stderr, func() { p.end(ErrStderr) })
+	}()
+	go b.watch(p.end, p.done)
+
+	var wall *time.Timer
+	if spec.Limits.Wall > 0 {
+		wall = time.AfterFunc(spec.Limits.Wall, func() { p.end(ErrTime) })
+	}
+	go func() {
+		state := b.wait()
+		if wall != nil {
+			wall.Stop()
+		}
+		// Nobody in a sandbox is left to write. A process that left a Direct
+		// job's group may be: do not wait for it.
+		io.stderr.SetReadDeadline(time.Now().Add(time.Second))
+		<-drained
+		io.stderr.Close()
+		p.mu.Lock()
+		p.exit = Exit{Code: -1, Killed: p.killed, Stderr: p.stderr.bytes()}
+		p.mu.Unlock()
+		if state != nil {
+			p.exit.Code = state.ExitCode()
+			p.exit.CPU = state.UserTime() + state.SystemTime()
+		}
+		close(p.done)
+	}()
+	p.stopCtx = context.AfterFunc(ctx, func() { p.end(context.Cause(ctx)) })
+	return p
+}
+
+// makeDirs makes the folders of a Direct job.
+func makeDirs(scratch string) (d Dirs, in, out *os.Root, err error) {
+	d = Dirs{filepath.Join(scratch, "in"), filepath.Join(scratch, "out"), filepath.Join(scratch, "tmp")}
+	for _, dir := range []string{d.In, d.Out, d.Tmp} {
+		if err = os.MkdirAll(dir, 0o700); err != nil {
+			return d, nil, nil, err
+		}
+	}
+	if in, err = os.OpenRoot(d.In); err != nil {
+		return d, nil, nil, err
+	}
+	if out, err = os.OpenRoot(d.Out); err != nil {
+		in.Close()
+	}
+	return d, in, out, err
+}
+
+var _ io.Reader = (*Output)(nil)

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+
+package sandbox
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// preferredUser is in a range that systemd's list of user numbers leaves unused
+// (1879048192 to 2147483647).
+const preferredUser = 0x7ffe0000
+
+// unusedUser returns a number for the job's user and group, outside, when the
+// node is root: one that owns nothing. In a container that does not have the
+// preferred one it is the highest there.
+func unusedUser() (int, error) {
+	f, err := os.Open("/proc/self/uid_map")
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	highest := 0
+	for s := bufio.NewScanner(f); s.Scan(); {
+		var first, outside, count int
+		if n, _ := fmt.Sscan(s.Text(), &first, &outside, &count); n != 3 || count < 1 {
+			continue
+		}
+		if first <= preferredUser && preferredUser < first+count {
+			return preferredUser, nil
+		}
+		highest = max(highest, first+count-1)
+	}
+	if highest == 0 {
+		return 0, errors.New("root has no other user number here to run jobs with: run the node as an ordinary user")
+	}
+	return highest, nil
+}
+
+// chownAll gives all below root to a user and group of that number.
+func chownAll(root *os.Root, id int) error {
+	return fs.WalkDir(root.FS(), ".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil // the job has moved it
+			}
+			return err
+		}
+		if err := root.Lchown(path, id, id); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	})
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Spec is one job to start.
+type Spec struct {
+	// Argv is the program, by its absolute path, and its arguments.
+	Argv []string
+
+	// Env is "key=value". A sandboxed job gets HOME, TMPDIR, PATH and LANG, and
+	// then these; nothing of the node's environment. A Direct job gets exactly
+	// these, or the node's environment if nil.
+	Env []string
+
+	// Dir is the working folder as the job sees it. Empty means Dirs.Tmp.
+	Dir string
+
+	// Runtime is what the job may read beside the system's own programs and
+	// libraries. Direct ignores it.
+	Runtime Runtime
+
+	Limits Limits
+
+	// Scratch is a host folder that Start makes and Close removes with all that
+	// is in it. Direct needs one of its own for each job; the others use none.
+	Scratch string
+
+	// Stderr, if not nil, also gets what the job prints, as it comes. A slow
+	// writer slows the job.
+	Stderr io.Writer
+}
+
+// Space bounds one of the job's folders. Folders are memory: a full one takes
+// Bytes of RAM or swap. Bwrap looks at Files every 200 ms, Own enforces it.
+type Space struct {
+	Bytes int64
+	Files int64 // and folders
+}
+
+// Limits bound a job. Zero stands for the value of DefaultLimits, where that is
+// zero too there is no limit. Direct heeds only Wall and Stderr.
+type Limits struct {
+	Memory       int64         // bytes of all processes together, shared pages counted once (PSS), looked at every 200 ms
+	AddressSpace int64         // bytes per process; address space is larger than memory: 4 GiB and more for a 1080p render
+	Processes    int           // and threads, at one time
+	OpenFiles    int           // per process
+	FileSize     int64         // bytes per file
+	CPU          time.Duration // per process, in whole seconds rounded up; no default
+	Wall         time.Duration // of the job, from Start; no default
+	In, Out, Tmp Space
+	Stderr       int64 // bytes printed before the job is ended; the last 64 KiB are kept
+	Nice         int   // 0 to 19; 19 takes the idle I/O class too
+}
+
+// DefaultLimits suit a 1080p render on a machine with 8 GiB: such a render
+// took up to 780 MiB per process, and failed with 1 GiB of address space.
+func DefaultLimits() Limits {
+	const mib = 1 << 20
+	return Limits{
+		Memory:       4096 * mib,
+		AddressSpace: 6144 * mib,
+		Processes:    64,
+		OpenFiles:    512,
+		FileSize:     1024 * mib,
+		In:           Space{512 * mib, 20000},
+		Out:          Space{512 * mib, 20000},
+		Tmp:          Space{64 * mib, 4096},
+		Stderr:       64 * mib,
+	}
+}
+
+func (l Limits) orDefault() Limits {
+	d := DefaultLimits()
+	pick := func(v *int64, d int64) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	pick(&l.Memory, d.Memory)
+	pick(&l.AddressSpace, d.AddressSpace)
+	pick(&l.FileSize, d.FileSize)
+	pick(&l.Stderr, d.Stderr)
+	for _, s := range []struct{ v, d *Space }{{&l.In, &d.In}, {&l.Out, &d.Out}, {&l.Tmp, &d.Tmp}} {
+		pick(&s.v.Bytes, s.d.Bytes)
+		pick(&s.v.Files, s.d.Files)
+	}
+	if l.Processes == 0 {
+		l.Processes = d.Processes
+	}
+	if l.OpenFiles == 0 {
+		l.OpenFiles = d.OpenFiles
+	}
+	return l
+}
+
+func (l Limits) check() error {
+	for _, v := range []int64{l.Memory, l.AddressSpace, int64(l.Processes), int64(l.OpenFiles), l.FileSize,
+		l.In.Bytes, l.In.Files, l.Out.Bytes, l.Out.Files, l.Tmp.Bytes, l.Tmp.Files, l.Stderr} {
+		if v < 1 {
+			return errors.New("sandbox: job refused: a limit is negative")
+		}
+	}
+	if l.CPU < 0 || l.Wall < 0 || l.Nice < 0 || l.Nice > 19 {
+		return errors.New("sandbox: job refused: CPU, Wall or Nice is out of range")
+	}
+	return nil
+}
+
+func (s *Spec) check(tier Tier) error {
+	if len(s.Argv) == 0 || !filepath.IsAbs(s.Argv[0]) {
+		return errors.New("sandbox: job refused: Argv needs the absolute path of a program")
+	}
+	for _, text := range slices.Concat(s.Argv, s.Env, []string{s.Dir}) {
+		if strings.ContainsRune(text, 0) {
+			return errors.New("sandbox: job refused: NUL in an argument")
+		}
+	}
+	if tier == Direct && !filepath.IsAbs(s.Scratch) {
+		return errors.New("sandbox: job refused: Direct needs the absolute path of a scratch folder")
+	}
+	if err := s.Limits.check(); err != nil {
+		return err
+	}
+	if tier == Direct {
+		return nil
+	}
+	return s.Runtime.check()
+}
+
+// closed are folders of the system that no runtime can be. /usr is not here: it
+// is readable in every sandbox anyway.
+var closed = []string{"/", "/boot", "/dev", "/etc", "/home", "/media", "/mnt", "/proc", "/root", "/run", "/srv", "/sys", "/tmp", "/var"}
+
+// check refuses a runtime that would show a job more than a runtime.
+func (r Runtime) check() error {
+	secrets := slices.Clone(r.Secret)
+	if home, err := os.UserHomeDir(); err == nil {
+		secrets = append(secrets, home)
+	}
+	for _, path := range r.ReadOnly {
+		if !filepath.IsAbs(path) || strings.ContainsRune(path, 0) {
+			return fmt.Errorf("sandbox: runtime %q refused: not an absolute path", path)
+		}
+		real, err := filepath.EvalSymlinks(path)
+		if err != nil {
+			return fmt.Errorf("sandbox: runtime %q refused: %w", path, err)
+		}
+		for _, p := range []string{filepath.Clean(path), real} {
+			if slices.Contains(closed, p) {
+				return fmt.Errorf("sandbox: runtime %q refused: jobs of others could read all of %s: install it elsewhere", path, p)
+			}
+		}
+		if secret := within(real, secrets); secret != "" {
+			return fmt.Errorf("sandbox: runtime %q refused: jobs of others could read %s: install it elsewhere", path, secret)
+		}
+	}
+	return nil
+}
+
+// within returns the first of the paths that is dir or lies below it, with all
+// links followed; "" if none does.
+func within(dir string, paths []string) string {
+	for _, path := range paths {
+		real, err := filepath.EvalSymlinks(path)
+		if err != nil {
+			real = filepath.Clean(path) // it need not exist yet
+		}
+		if below(real, dir) {
+			return path
+		}
+	}
+	return ""
+}
+
+// below reports whether path is dir or lies in it. Both are clean and absolute.
+func below(path, dir string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rel)
+}

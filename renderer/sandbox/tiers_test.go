@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+
+package sandbox
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"testing"
+	"time"
+)
+
+// startJob starts a test job in a tier. Its Proc is closed with the test.
+func startJob(t *testing.T, tier Tier, limits Limits, job ...string) *Proc {
+	t.Helper()
+	p, err := tryJob(t, tier, limits, job...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+func forTiers(t *testing.T, f func(t *testing.T, tier Tier)) {
+	for _, tier := range testTiers {
+		t.Run(string(tier), func(t *testing.T) { f(t, tier) })
+	}
+}
+
+func TestEcho(t *testing.T) {
+	forTiers(t, func(t *testing.T, tier Tier) {
+		begin := time.Now()
+		p := startJob(t, tier, Limits{}, "echo")
+		if _, err := io.WriteString(p.Stdin(), "hello\n"); err != nil {
+			t.Fatal(err)
+		}
+		p.Stdout().SetReadDeadline(time.Now().Add(10 * time.Second))
+		line, err := bufio.NewReader(p.Stdout()).ReadString('\n')
+		if line != "hello\n" {
+			t.Fatalf("read %q, %v", line, err)
+		}
+		t.Logf("answered after %v", time.Since(begin))
+		p.Stdin().Close()
+		exit := p.Wait()
+		if exit.Err() != nil || string(exit.Stderr) != "echo starts\n" {
+			t.Errorf("ended as %+v, stderr %q", exit, exit.Stderr)
+		}
+	})
+}
+
+func TestGiveAndTake(t *testing.T) {
+	forTiers(t, func(t *testing.T, tier Tier) {
+		p := startJob(t, tier, Limits{}, "copy")
+		if err := p.In().MkdirAll("deep/er", 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.In().WriteFile("deep/er/file", []byte("content"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Give(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(p.Stdin(), "deep/er/file\n"); err != nil {
+			t.Fatal(err)
+		}
+		if exit := p.Wait(); exit.Err() != nil {
+			t.Fatalf("%v: %s", exit.Err(), exit.Stderr)
+		}
+		o, err := p.Take("result", 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer o.Close()
+		if text, err := io.ReadAll(o); string(text) != "content" || err != nil {
+			t.Errorf("took %q, %v", text, err)
+		}
+		if _, err := p.Out().Stat("result"); !os.IsNotExist(err) {
+			t.Errorf("the result is still there: %v", err)
+		}
+	})
+}
