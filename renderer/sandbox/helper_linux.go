@@ -40,7 +40,9 @@ func MaybeInit() {
 	case confineStage:
 		stage = confine
 	case probeStage:
-		os.Exit(2)
+		if len(os.Args) == 1 { // else it was started by itself, to see whether it could
+			attackAll()
+		}
 		os.Exit(0)
 	default:
 		return

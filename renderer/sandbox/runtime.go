@@ -30,6 +30,10 @@ type Runtime struct {
 	// node's home. A runtime may lie below one of them. Probe tries to read
 	// them. The user's home folder is always one.
 	Secret []string
+
+	// Check is a program and its arguments that Probe runs inside. It must end
+	// with code 0, which says that the sandbox can read and run what jobs need.
+	Check []string
 }
 
 // whereabouts prints what a Python needs to run: its folders, and the libraries
@@ -76,10 +80,12 @@ func FindPython(ctx context.Context, command, secret []string) (Runtime, error) 
 	if err := json.Unmarshal(text, &answer); err != nil || !filepath.IsAbs(answer.Executable) {
 		return Runtime{}, fmt.Errorf("sandbox: python %q did not answer as expected: %.100q", command[0], text)
 	}
+	found := slices.Concat([]string{answer.Executable}, command[1:])
 	return Runtime{
-		Command:  slices.Concat([]string{answer.Executable}, command[1:]),
+		Command:  found,
 		ReadOnly: outermost(append(answer.Paths, filepath.Dir(answer.Executable))),
 		Secret:   secret,
+		Check:    slices.Concat(found, []string{"-c", "pass"}),
 	}, nil
 }
 
