@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: MIT
+
+package environment
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// ManagedManim is the version of Manim in managed environments.
+const ManagedManim = "0.22.0"
+
+// The locks name every package, exactly and with the hashes of all its files.
+// buildLock is what the packages without built files need to be built. Both are
+// made by scripts/lock from the .in files beside them.
+var (
+	//go:embed requirements.txt
+	lock []byte
+	//go:embed build-requirements.txt
+	buildLock []byte
+)
+
+const (
+	// setupTimeout allows for 100 MB over a slow line and a compiler on a slow
+	// machine.
+	setupTimeout = time.Hour
+	// staleAfter is the age after which an unfinished environment is no longer
+	// someone's work.
+	staleAfter = 2 * setupTimeout
+	setupDisk  = 1 << 30 // bytes: an environment takes half of it, the build some more
+)
+
+// receipt is written into a managed environment when it is complete.
+type receipt struct {
+	Lock string `json:"lock"` // hash of the locks it was made from
+}
+
+func lockHash() string { return shortHash(string(lock) + string(buildLock)) }
+
+func managedFolder(home string) string { return filepath.Join(folder(home), "manim-"+ManagedManim) }
+
+func interpreterIn(prefix string) string {
+	if runtime.GOOS == "windows" {
+		return filepath.Join(prefix, "Scripts", "python.exe")
+	}
+	return filepath.Join(prefix, "bin", "python")
+}
+
+// managed returns the managed environment, or nil when there is none.
+func managed(ctx context.Context, home string) (*Environment, error) {
+	prefix := managedFolder(home)
+	if _, err := os.Stat(filepath.Join(prefix, "receipt.json")); err != nil {
+		return nil, nil
+	}
+	e, err := examine(ctx, home, interpreterIn(prefix), Managed)
+	if err != nil {
+		return nil, &Problem{What: "the managed environment no longer works", Err: err, Do: `run "meshnode setup"`}
+	}
+	return e, nil
+}
+
+// Setup makes the managed environment under home, or returns at once with the
+// one that is there when it works and is of this version. It needs a Python and
+// reads packages from the index that pip is configured for; each is checked
+// against its hash. progress, which may be nil, gets a line for each step.
+//
+// What is made appears as a whole or not at all. Setups at the same time do not
+// harm each other: the last one's environment stays.
+func Setup(ctx context.Context, home string, progress func(line string)) (*Environment, error) {
+	if progress == nil {
+		progress = func(string) {}
+	}
+	home, err := filepath.Abs(home)
+	if err != nil {
+		return nil, fmt.Errorf("environment: %w", err)
+	}
+	removeUnfinished(home)
+	if e := current(ctx, home, progress); e != nil {
+		return e, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
+	defer cancel()
+	if err := os.MkdirAll(folder(home), 0o700); err != nil {
+		return nil, fmt.Errorf("environment: %w", err)
+	}
+	if free, err := freeDisk(folder(home)); err == nil && free < setupDisk {
+		return nil, &Problem{
+			What: fmt.Sprintf("%d MB are free under %s, an environment needs %d MB", free>>20, folder(home), setupDisk>>20),
+			Do:   "make room, or name another home with --home",
+		}
+	}
+	b, err := findBase(ctx)
+	if err != nil {
+		return nil, err
+	}
+	progress(fmt.Sprintf("Making an environment with Manim %s for Python %s (%s).", ManagedManim, b.series(), b.Python))
+	progress("It takes one to five minutes and about 500 MB; no other Python on this machine is changed.")
+	if err := build(ctx, home, b, progress); err != nil {
+		return nil, err
+	}
+	e, err := managed(ctx, home)
+	if err == nil && e == nil {
+		err = errors.New("environment: another setup removed the new environment: run \"meshnode setup\" again")
+	}
+	if err != nil {
+		return nil, err
+	}
+	progress("Manim " + e.Manim + " is ready: " + e.Python)
+	return e, nil
+}
+
+// current returns the managed environment if it needs no work.
+func current(ctx context.Context, home string, progress func(string)) *Environment {
+	b, err := os.ReadFile(filepath.Join(managedFolder(home), "receipt.json"))
+	if err != nil {
+		return nil
+	}
+	var r receipt
+	if json.Unmarshal(b, &r) != nil || r.Lock != lockHash() {
+		progress("The environment is of another version of meshnode; it will be replaced.")
+		return nil
+	}
+	e, err := managed(ctx, home)
+	if err != nil {
+		progress(err.Error())
+		progress("It will be made again.")
+		return nil
+	}
+	return e
+}
+
+// build makes the environment in a folder of its own and puts it in place.
+func build(ctx context.Context, home string, b *base, progress func(string)) error {
+	prefix := unfinished(home)
+	defer os.RemoveAll(prefix) // finds nothing after success
+	if err := runStep(ctx, progress, "make a virtual environment", b.Python, "-I", "-m", "venv", prefix); err != nil {
+		return err
+	}
+	python := interpreterIn(prefix)
+	for _, part := range []struct {
+		what string
+		lock []byte
+	}{
+		{"install the build tools", buildLock},
+		{"install Manim", lock},
+	} {
+		file := filepath.Join(prefix, "requirements.txt")
+		if err := os.WriteFile(file, part.lock, 0o600); err != nil {
+			return fmt.Errorf("environment: %w", err)
+		}
+		// --no-deps: the lock is complete, and nothing outside it may come in.
+		if err := runStep(ctx, progress, part.what, python, "-I", "-m", "pip", "install",
+			"--require-hashes", "--no-deps", "--no-build-isolation", "--no-input", "--no-user", "--no-warn-script-location",
+			"--disable-pip-version-check", "--progress-bar", "off", "-r", file); err != nil {
+			return err
+		}
+	}
+	r, err := probe(ctx, python)
+	if err != nil {
+		return err
+	}
+	if err := r.problem(python); err != nil {
+		return err
+	}
+	if err := writeJSON(filepath.Join(prefix, "receipt.json"), receipt{Lock: lockHash()}); err != nil {
+		return err
+	}
+	return rename(prefix, managedFolder(home))
+}
+
+// runStep runs one program of the setup. Its lines about packages go to
+// progress; the end of all it says goes into the error.
+func runStep(ctx context.Context, progress func(string), what, program string, args ...string) error {
+	said := tail{max: 8 << 10}
+	show := lines{each: func(line string) {
+		fmt.Fprintln(&said, line)
+		if shown, ok := strings.CutPrefix(line, "Collecting "); ok {
+			shown, _, _ = strings.Cut(shown, " ")
+			progress("  " + strings.ReplaceAll(shown, "==", " "))
+		} else if strings.HasPrefix(line, "Building wheels") || strings.HasPrefix(line, "Installing collected") {
+			verb, _, _ := strings.Cut(line, ":")
+			progress("  " + verb)
+		}
+	}}
+	cmd := command(ctx, program, args...)
+	cmd.Env = setupEnvironment()
+	cmd.Stdout, cmd.Stderr = &show, &show
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		return fmt.Errorf("environment: %s: %w", what, ctx.Err())
+	}
+	if err != nil {
+		return &Problem{What: what, Err: withOutput(err, &said), Do: adviceFor(said.bytes())}
+	}
+	return nil
+}
+
+// adviceFor reads the commonest causes from what pip said last.
+func adviceFor(said []byte) string {
+	has := func(words ...string) bool {
+		for _, w := range words {
+			if bytes.Contains(said, []byte(w)) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case has("No space left on device"):
+		return "make room and run \"meshnode setup\" again"
+	case has("ensurepip is not available"):
+		return "run " + installCommand(hostSystem(), "", needVenv)
+	case has("Python.h: No such file"):
+		return "run " + installCommand(hostSystem(), "", needHeaders)
+	case has("DO NOT MATCH THE HASHES"):
+		return "the package index gave other files than were published; check PIP_INDEX_URL and pip's configuration"
+	case has("Temporary failure in name resolution", "Failed to establish a new connection", "Read timed out", "No matching distribution", "ProxyError", "SSLError"):
+		return "check that this machine reaches the Python package index, then run \"meshnode setup\" again"
+	case has("Failed building wheel", "Dependency lookup", "pkg-config", "metadata-generation-failed"):
+		return "run " + installCommand(hostSystem(), "", needCompiler, needHeaders, needPkgConfig, needCairo, needPango)
+	}
+	return "mend the cause above, then run \"meshnode setup\" again"
+}
+
+// setupEnvironment is the user's, for proxies, certificates and package
+// indexes, without what would send packages elsewhere.
+func setupEnvironment() []string {
+	var env []string
+	for _, entry := range os.Environ() {
+		name, _, _ := strings.Cut(entry, "=")
+		switch name {
+		case "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT",
+			"PIP_PYTHON", "PIP_CONSTRAINT", "PIP_REQUIREMENT", "PIP_REQUIRE_VIRTUALENV", "PIP_EDITABLE":
+		default:
+			env = append(env, entry)
+		}
+	}
+	return env
+}
+
+// unfinished returns a new name beside the managed environment and as long, so
+// that rename can replace one by the other within files of any kind.
+func unfinished(home string) string {
+	final := managedFolder(home)
+	name := "." + rand.Text()[:len(filepath.Base(final))-1]
+	return filepath.Join(filepath.Dir(final), name)
+}
+
+// removeUnfinished removes what setups left that were killed.
+func removeUnfinished(home string) {
+	entries, err := os.ReadDir(folder(home))
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err == nil && e.IsDir() && strings.HasPrefix(e.Name(), ".") && time.Since(info.ModTime()) > staleAfter {
+			os.RemoveAll(filepath.Join(folder(home), e.Name()))
+		}
+	}
+}
+
+// rename moves a virtual environment. Its scripts name the folder they are in,
+// and are made to name the new one.
+func rename(from, to string) error {
+	err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(from, path)
+		if d.IsDir() && rel != "." && rel != filepath.Dir(interpreterIn("")) {
+			return fs.SkipDir
+		}
+		if !d.Type().IsRegular() {
+			return nil
+		}
+		old, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		renamed := bytes.ReplaceAll(old, []byte(from), []byte(to))
+		if bytes.Equal(old, renamed) {
+			return nil
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(path, renamed, info.Mode().Perm())
+	})
+	if err != nil {
+		return fmt.Errorf("environment: name the new folder in the scripts of %s: %w", from, err)
+	}
+	if _, err := os.Lstat(to); err == nil {
+		old := from + "-"
+		if err := os.Rename(to, old); err != nil {
+			return &Problem{What: "the old environment cannot be moved away", Err: err, Do: "stop the nodes that use it"}
+		}
+		defer os.RemoveAll(old)
+	}
+	if err := os.Rename(from, to); err != nil {
+		return fmt.Errorf("environment: put the new environment in place: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+
+package environment
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestSetup(t *testing.T) {
+	f, home := newFake(t), t.TempDir()
+	var said []string
+	progress := func(line string) { said = append(said, line) }
+	e, err := Setup(t.Context(), home, progress)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := filepath.Join(home, "environments", "manim-"+ManagedManim, "bin", "python"); e.Python != want || e.Origin != Managed {
+		t.Errorf("set up %s (%s); want %s", e.Python, e.Origin, want)
+	}
+	script, err := os.ReadFile(filepath.Join(filepath.Dir(e.Python), "manim"))
+	if err != nil || firstLine(script) != "#!"+e.Python {
+		t.Errorf("the manim command starts %q, %v: not the final folder", firstLine(script), err)
+	}
+	if all := strings.Join(said, "\n"); !strings.Contains(all, "Manim "+ManagedManim) || !strings.Contains(all, "  numpy 2.4.6") {
+		t.Errorf("progress said %q", all)
+	}
+
+	before, pips := f.ran("python"), f.ran("-m pip")
+	if _, err := Setup(t.Context(), home, nil); err != nil {
+		t.Fatal(err)
+	}
+	if after := f.ran("python"); after != before || pips != 2 {
+		t.Errorf("the second setup started python: %d, %d times; the first pip %d times", before, after, pips)
+	}
+
+	// Another version of meshnode has another lock: the environment is replaced.
+	receipt := filepath.Join(filepath.Dir(filepath.Dir(e.Python)), "receipt.json")
+	if err := os.WriteFile(receipt, []byte(`{"lock": "older"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Setup(t.Context(), home, nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := f.ran("-m pip"); n != 4 {
+		t.Errorf("pip ran %d times; want 4", n)
+	}
+	wantTidy(t, home)
+
+	found, err := Find(t.Context(), home, "")
+	if err != nil || len(found) != 1 || found[0].Python != e.Python {
+		t.Errorf("found %+v, %v", found, err)
+	}
+}
+
+// wantTidy checks that no unfinished environment lies about.
+func wantTidy(t *testing.T, home string) {
+	t.Helper()
+	entries, err := os.ReadDir(folder(home))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") {
+			t.Errorf("%s was left", e.Name())
+		}
+	}
+}
+
+func TestSetupRepairs(t *testing.T) {
+	f, home := newFake(t), t.TempDir()
+	e, err := Setup(t.Context(), home, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(e.Python, []byte("#!/bin/sh\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Find(t.Context(), home, "")
+	wantProblem(t, err, "no longer works", "meshnode setup")
+	if _, err := Setup(t.Context(), home, nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := f.ran("-m pip"); n != 4 {
+		t.Errorf("pip ran %d times; want 4", n)
+	}
+}
+
+func TestSetupProblems(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		spoil func(*fake)
+		words []string
+	}{
+		{"no python", func(f *fake) { f.remove("python3") }, []string{"needs Python 3.11 to 3.14, and there is none"}},
+		{"old python", func(f *fake) { f.base(9, `"venv": true, "headers": true`) }, []string{"there is none", "is 3.9"}},
+		{"new python", func(f *fake) { f.base(15, `"venv": true, "headers": true`) }, []string{"is 3.15"}},
+		{"no venv", func(f *fake) { f.base(12, `"venv": false, "headers": true`) }, []string{"missing: Python's venv module"}},
+		{"no headers", func(f *fake) { f.base(12, `"venv": true, "headers": false`) }, []string{"missing: Python's C headers"}},
+		{"no compiler", func(f *fake) { f.remove("cc") }, []string{"missing: a C compiler"}},
+		{"no pkg-config", func(f *fake) { f.remove("pkg-config") }, []string{"pkg-config", "cairo", "Pango"}},
+		{"no cairo", func(f *fake) { f.write("pkg-config", "#!/bin/sh\n[ $2 != cairo ]\n") }, []string{"missing: cairo's headers"}},
+		{"no index", func(f *fake) {
+			f.write("pip", "echo 'ERROR: No matching distribution found for av==18.1.0'; exit 1")
+		}, []string{"install the build tools", "No matching distribution", "reaches the Python package index"}},
+		{"other files", func(f *fake) {
+			f.write("pip", "echo 'ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.'; exit 1")
+		}, []string{"PIP_INDEX_URL"}},
+		{"no disk", func(f *fake) { f.write("pip", "echo 'OSError: [Errno 28] No space left on device'; exit 1") }, []string{"make room"}},
+		{"does not start", func(f *fake) {
+			f.probe(with("broken", map[string]string{"step": "manim", "error": "ImportError: libpango-1.0.so.0: cannot open shared object file"}))
+		}, []string{"libpango"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f, home := newFake(t), t.TempDir()
+			c.spoil(f)
+			_, err := Setup(t.Context(), home, nil)
+			wantProblem(t, err, c.words...)
+			wantTidy(t, home)
+			if _, err := os.Stat(managedFolder(home)); err == nil {
+				t.Error("a broken environment was put in place")
+			}
+		})
+	}
+}
+
+func TestSetupCanceled(t *testing.T) {
+	f, home := newFake(t), t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	f.write("pip", "echo 'Collecting numpy==1'; sleep 60 & sleep 60")
+	start := time.Now()
+	_, err := Setup(ctx, home, func(line string) {
+		if strings.Contains(line, "numpy") {
+			cancel()
+		}
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v; want that of the cancel", err)
+	}
+	if d := time.Since(start); d > 10*time.Second {
+		t.Errorf("took %v", d)
+	}
+	wantTidy(t, home)
+}
+
+func TestSetupRemovesWhatWasLeft(t *testing.T) {
+	newFake(t)
+	home := t.TempDir()
+	old, young := unfinished(home), unfinished(home)
+	for _, d := range []string{old, young} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	long := time.Now().Add(-staleAfter - time.Hour)
+	if err := os.Chtimes(old, long, long); err != nil {
+		t.Fatal(err)
+	}
+	removeUnfinished(home)
+	if _, err := os.Stat(old); err == nil {
+		t.Error("an abandoned environment was kept")
+	}
+	if _, err := os.Stat(young); err != nil {
+		t.Error("an environment that may be in the making was removed")
+	}
+}
+
+func TestRenameKeepsLengths(t *testing.T) {
+	home := t.TempDir()
+	from, to := unfinished(home), managedFolder(home)
+	if len(from) != len(to) {
+		t.Fatalf("%s and %s differ in length", from, to)
+	}
+	bin := filepath.Dir(interpreterIn(from))
+	if err := os.MkdirAll(bin, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	launcher := "MZ\x00\xff#!" + from + "\r\nPK\x03\x04"
+	if err := os.WriteFile(filepath.Join(bin, "manim"), []byte(launcher), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := rename(from, to); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(filepath.Dir(interpreterIn(to)), "manim")
+	b, err := os.ReadFile(name)
+	if want := strings.ReplaceAll(launcher, from, to); err != nil || string(b) != want {
+		t.Errorf("launcher is %q, %v; want %q", b, err, want)
+	}
+	if info, err := os.Stat(name); runtime.GOOS != "windows" && (err != nil || info.Mode().Perm() != 0o700) {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+}
+
+// TestLocks checks that nothing can be installed that is not pinned and hashed,
+// and that the two versions the code speaks of are the locked ones.
+func TestLocks(t *testing.T) {
+	pin := regexp.MustCompile(`^[a-z0-9-]+==[^ ]+( ; [^\\]+)? \\$`)
+	hash := regexp.MustCompile(`^    --hash=sha256:[0-9a-f]{64}( \\)?$`)
+	for name, b := range map[string][]byte{"requirements.txt": lock, "build-requirements.txt": buildLock} {
+		hashes := 1
+		for line := range strings.Lines(string(b)) {
+			line = strings.TrimRight(line, "\n")
+			switch {
+			case strings.HasPrefix(line, "#"):
+			case pin.MatchString(line):
+				if hashes == 0 {
+					t.Errorf("%s: no hash before %q", name, line)
+				}
+				hashes = 0
+			case hash.MatchString(line):
+				hashes++
+			default:
+				t.Errorf("%s: what is %q", name, line)
+			}
+		}
+	}
+	if !strings.Contains(string(lock), "\nmanim=="+ManagedManim+" ") {
+		t.Errorf("the lock is not of Manim %s", ManagedManim)
+	}
+	if m := regexp.MustCompile(`\npillow==(\d+)`).FindStringSubmatch(string(lock)); m == nil || m[1] != "12" {
+		t.Errorf("the lock has Pillow %v; 13 breaks image mobjects", m)
+	}
+}
