@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+
+package p2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+)
+
+var (
+	anyIPv4 = netip.IPv4Unspecified()
+	anyIPv6 = netip.IPv6Unspecified()
+)
+
+// ErrMesh is wrapped when a node that was dialed belongs to another mesh.
+var ErrMesh = errors.New("p2p: node of another mesh")
+
+// dial connects to a known peer. It wraps ErrUnreachable, unless ctx ended.
+func (h *Host) dial(ctx context.Context, id peer.ID) error {
+	if h.connected(id) {
+		return nil
+	}
+	h.mu.Lock()
+	addrs := h.book.addrs(id)
+	h.mu.Unlock()
+	if h.gate.refuses(id) {
+		return fmt.Errorf("%w: %s", ErrMesh, id)
+	}
+	store := h.libp2p.Peerstore()
+	store.AddAddrs(id, addrs, 10*dialTimeout)
+	if len(store.Addrs(id)) == 0 {
+		return fmt.Errorf("%w: %s: no address is known", ErrUnreachable, id)
+	}
+	if s, ok := h.libp2p.Network().(*swarm.Swarm); ok {
+		s.Backoff().Clear(id) // the book has its own, and knows when things have changed
+	}
+	dialing, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	if _, err := h.libp2p.Network().DialPeer(dialing, id); err != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("p2p: dial %s: %w", id, ctx.Err())
+		}
+		return fmt.Errorf("%w: dial %s: %v", ErrUnreachable, id, err)
+	}
+	return nil
+}
+
+func (h *Host) connected(id peer.ID) bool {
+	return h.libp2p.Network().Connectedness(id) == network.Connected
+}
+
+// keep dials the peers that are known and not there, and saves what is known,
+// until the host closes.
+func (h *Host) keep() {
+	slots := make(chan struct{}, maxDials)
+	save := time.NewTicker(saveInterval)
+	defer save.Stop()
+	for {
+		h.mu.Lock()
+		ids, next := h.book.due(time.Now(), h.connected)
+		h.mu.Unlock()
+		for _, id := range ids {
+			select {
+			case slots <- struct{}{}:
+			case <-h.ctx.Done():
+				return
+			}
+			h.wg.Go(func() {
+				defer func() { <-slots }()
+				err := h.dial(h.ctx, id)
+				h.mu.Lock()
+				h.book.dialed(id, err == nil, time.Now())
+				h.mu.Unlock()
+				if err != nil {
+					h.wakeKeep() // to learn when to try again
+				}
+			})
+		}
+		timer := time.NewTimer(time.Until(next))
+		select {
+		case <-h.wake:
+		case <-timer.C:
+		case <-save.C:
+			_ = h.saveBook() // tried again while it is dirty, and at last by Close, which tells
+		case <-h.ctx.Done():
+			timer.Stop()
+			return
+		}
+		timer.Stop()
+	}
+}
+
+func (h *Host) wakeKeep() {
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
+}
+
+// found takes what mDNS heard.
+func (h *Host) found(info peer.AddrInfo) {
+	if _, err := ed25519Key(info.ID); err != nil || h.gate.refuses(info.ID) {
+		return
+	}
+	h.mu.Lock()
+	h.book.heard(info.ID, info.Addrs, time.Now())
+	h.mu.Unlock()
+	h.wakeKeep()
+}
+
+// hurry dials everybody who is not there, now.
+func (h *Host) hurry() {
+	h.mu.Lock()
+	h.book.hurry(time.Now())
+	h.mu.Unlock()
+	h.wakeKeep()
+}
+
+// saveBook writes the known peers if they have changed. One goroutine calls it
+// at a time.
+func (h *Host) saveBook() error {
+	h.mu.Lock()
+	if h.config.Dir == "" || !h.book.dirty {
+		h.mu.Unlock()
+		return nil
+	}
+	data, err := h.book.encode(h.port)
+	h.book.dirty = false
+	h.mu.Unlock()
+	if err == nil {
+		err = writeFile(filepath.Join(h.config.Dir, bookFile), data)
+	}
+	if err != nil {
+		h.mu.Lock()
+		h.book.dirty = true
+		h.mu.Unlock()
+		return fmt.Errorf("p2p: save the known peers: %w", err)
+	}
+	return nil
+}

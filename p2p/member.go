@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: MIT
+
+package p2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"meshnode/job"
+)
+
+const (
+	joinTimeout = 10 * time.Second // a connection that has not become a join by then is closed
+	muteTimeout = 5 * time.Second  // a joined peer that the topics do not reach for so long is dialed anew
+	retryPush   = time.Second      // after an advert did not get through
+)
+
+// member is a peer with a connection, or that had one a moment ago. A goroutine
+// of its own attends to it; the host's lock guards the fields.
+type member struct {
+	id   peer.ID
+	name job.PeerID
+	wake chan struct{} // of attend; capacity 1
+
+	conns     uint64    // connections so far: each gets our advert
+	since     time.Time // of the first one, or of the last restart
+	advert    []byte
+	session   [sessionSize]byte
+	seq       uint64
+	here      bool // its advert has come
+	pushed    pushed
+	unreached time.Time // since when the topics do not reach a joined peer; zero: they do
+	joined    bool
+	changed   chan struct{} // closed and replaced when joined changes, and when the member parts
+	requests  chan struct{} // slots for requests to it
+}
+
+// pushed says which advert a peer has confirmed, and on which connection.
+type pushed struct{ seq, conns uint64 }
+
+// meet notes a new connection of a peer.
+func (h *Host) meet(id peer.ID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if m := h.memberLocked(id); m != nil {
+		m.conns++
+		m.poke()
+	}
+}
+
+// memberLocked returns the member, made if it is new; nil once the host closes.
+func (h *Host) memberLocked(id peer.ID) *member {
+	if h.closed {
+		return nil
+	}
+	m, ok := h.members[id]
+	if !ok {
+		m = &member{
+			id: id, name: nameOf(id), wake: make(chan struct{}, 1), since: time.Now(),
+			changed: make(chan struct{}), requests: make(chan struct{}, maxRequestsTo),
+		}
+		h.members[id] = m
+		h.wg.Go(func() { h.attend(m) })
+	}
+	return m
+}
+
+// nudge has a peer's state looked at again.
+func (h *Host) nudge(id peer.ID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if m, ok := h.members[id]; ok {
+		m.poke()
+	}
+}
+
+func (m *member) poke() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// attend takes a peer from its first connection to its departure: it brings it
+// our advert, lets it join when all is there, and lets it leave when the last
+// connection is closed and one dial has failed.
+func (h *Host) attend(m *member) {
+	for h.ctx.Err() == nil {
+		if !h.connected(m.id) {
+			if h.hasJoined(m) && h.dial(h.ctx, m.id) == nil {
+				continue
+			}
+			if h.part(m) {
+				return
+			}
+			continue
+		}
+		timer := time.NewTimer(h.tend(m))
+		select {
+		case <-m.wake:
+		case <-timer.C:
+		case <-h.ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// tend does what is to be done now for a connected peer, and returns when to
+// look again if nothing happens.
+func (h *Host) tend(m *member) time.Duration {
+	err := h.pushAdvert(m)
+	if errors.Is(err, ErrMesh) {
+		h.turnAway(m.id)
+		return joinTimeout
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	reached := h.gossip.reaches(m.id)
+	switch {
+	case !m.joined && m.here && reached && m.pushed.conns > 0:
+		h.joinLocked(m)
+		return time.Hour
+	case !m.joined && now.Sub(m.since) >= joinTimeout:
+		h.redialLocked(m)
+		return joinTimeout
+	case err != nil:
+		return retryPush
+	case !m.joined:
+		return joinTimeout - now.Sub(m.since)
+	case reached:
+		m.unreached = time.Time{}
+		return time.Hour
+	case m.unreached.IsZero():
+		m.unreached = now
+		return muteTimeout
+	default:
+		left := muteTimeout - now.Sub(m.unreached)
+		if left <= 0 {
+			// Gossipsub gives up a peer of which several connections broke in turn,
+			// though one still stands; a new connection makes it begin anew.
+			m.unreached = now
+			h.redialLocked(m)
+			return muteTimeout
+		}
+		return left
+	}
+}
+
+func (h *Host) joinLocked(m *member) {
+	m.joined, m.unreached = true, time.Time{}
+	m.announceLocked()
+	addrs := h.addrsOf(m.id)
+	h.book.met(m.id, addrs, time.Now())
+	h.events.push(Event{Kind: Joined, Peer: m.name, Advert: m.advert})
+}
+
+// leaveLocked takes a join back.
+func (h *Host) leaveLocked(m *member) {
+	if !m.joined {
+		return
+	}
+	m.joined = false
+	m.announceLocked()
+	h.book.saw(m.id, time.Now())
+	h.events.push(Event{Kind: Left, Peer: m.name})
+}
+
+func (m *member) announceLocked() {
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+// redialLocked closes every connection of a peer; what comes next starts anew.
+func (h *Host) redialLocked(m *member) {
+	m.since = time.Now()
+	h.wg.Go(func() { _ = h.libp2p.Network().ClosePeer(m.id) })
+}
+
+// turnAway has nothing more to do with a node of another mesh.
+func (h *Host) turnAway(id peer.ID) {
+	h.gate.refuse(id)
+	_ = h.libp2p.Network().ClosePeer(id)
+}
+
+func (h *Host) hasJoined(m *member) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return m.joined
+}
+
+// part forgets a member that has no connection. It returns false when there is
+// one again.
+func (h *Host) part(m *member) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.connected(m.id) {
+		return false
+	}
+	never := !m.joined
+	h.leaveLocked(m)
+	close(m.changed)
+	delete(h.members, m.id)
+	if never {
+		h.book.dialed(m.id, false, time.Now())
+	}
+	h.wakeKeep()
+	return true
+}
+
+// waitJoined waits for a peer that was dialed to join.
+func (h *Host) waitJoined(ctx context.Context, id peer.ID) error {
+	for {
+		h.mu.Lock()
+		m, ok := h.members[id]
+		joined := ok && m.joined
+		var changed chan struct{}
+		if ok {
+			changed = m.changed
+		}
+		h.mu.Unlock()
+		if joined {
+			return nil
+		}
+		if !ok {
+			if h.gate.refuses(id) {
+				return fmt.Errorf("%w: %s", ErrMesh, id)
+			}
+			return fmt.Errorf("%w: %s closed the connection", ErrUnreachable, id)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %s did not join: %w", ErrUnreachable, id, ctx.Err())
+		case <-h.ctx.Done():
+			return ErrClosed
+		}
+	}
+}
+
+// alone reports whether nobody has joined.
+func (h *Host) alone() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, m := range h.members {
+		if m.joined {
+			return false
+		}
+	}
+	return true
+}
+
+// Peers returns the peers that have joined, in no order.
+func (h *Host) Peers() []Peer {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var peers []Peer
+	for _, m := range h.members {
+		if m.joined {
+			peers = append(peers, Peer{ID: m.name, Addrs: fullAddrs(m.id, h.addrsOf(m.id)), Advert: slices.Clone(m.advert)})
+		}
+	}
+	return peers
+}
+
+// addrsOf returns the addresses of a connected peer: the one in use first, then
+// what it says of itself, as far as that can be dialed.
+func (h *Host) addrsOf(id peer.ID) []ma.Multiaddr {
+	said := dialable(h.libp2p.Peerstore().Addrs(id))
+	for _, c := range h.libp2p.Network().ConnsToPeer(id) {
+		remote, _ := ipPort(c.RemoteMultiaddr())
+		if c.Stat().Direction == network.DirOutbound {
+			return mergeAddrs(dialable([]ma.Multiaddr{c.RemoteMultiaddr()}), said)
+		}
+		// The port of an inbound connection is not the one that listens.
+		if i := slices.IndexFunc(said, func(a ma.Multiaddr) bool { ip, _ := ipPort(a); return ip == remote }); i > 0 {
+			said[0], said[i] = said[i], said[0]
+		}
+	}
+	return said
+}
