@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+
+package blockstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"meshnode/job"
+)
+
+// Pin implements [Store].
+func (c *core) Pin(ctx context.Context, owner string, cids ...job.CID) error {
+	_, end, err := c.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if err := checkOwner(owner); err != nil {
+		return err
+	}
+	for _, cid := range cids {
+		if _, err := cid.Parse(); err != nil {
+			return fmt.Errorf("blockstore: pin %.80q: %w", string(cid), err)
+		}
+	}
+	c.collecting.Lock()
+	defer c.collecting.Unlock()
+	if err := c.medium.pin(owner, cids); err != nil {
+		return fmt.Errorf("blockstore: pin for %s: %w", owner, err)
+	}
+	if c.pins[owner] == nil {
+		c.pins[owner] = make(map[job.CID]bool)
+	}
+	for _, cid := range cids {
+		c.pins[owner][cid] = true
+	}
+	return nil
+}
+
+// Unpin implements [Store].
+func (c *core) Unpin(ctx context.Context, owner string) error {
+	_, end, err := c.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if err := checkOwner(owner); err != nil {
+		return err
+	}
+	c.collecting.Lock()
+	defer c.collecting.Unlock()
+	if err := c.medium.unpin(owner); err != nil {
+		return fmt.Errorf("blockstore: unpin %s: %w", owner, err)
+	}
+	delete(c.pins, owner)
+	return nil
+}
+
+// checkOwner keeps owners to what is a file name everywhere.
+func checkOwner(owner string) error {
+	bad := func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
+	}
+	if owner == "" || len(owner) > 128 || strings.ContainsFunc(owner, bad) {
+		return fmt.Errorf(`blockstore: pin owner %.200q: use 1 to 128 letters, digits, "-" and "_"`, owner)
+	}
+	return nil
+}
+
+// Collect implements [Store].
+func (c *core) Collect(ctx context.Context, keep uint64) (freed uint64, err error) {
+	ctx, end, err := c.begin(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer end()
+	c.collecting.Lock()
+	defer c.collecting.Unlock()
+	pinned, err := c.pinned(ctx)
+	if err != nil {
+		return 0, err
+	}
+
+	type candidate struct {
+		cid  job.CID
+		used int64
+	}
+	c.mu.Lock()
+	excess := int64(c.bytes) - int64(min(keep, c.bytes))
+	var candidates []candidate
+	for cid, e := range c.blocks {
+		if !pinned[cid] {
+			candidates = append(candidates, candidate{cid, e.used})
+		}
+	}
+	c.mu.Unlock()
+	slices.SortFunc(candidates, func(a, b candidate) int { return cmp.Compare(a.used, b.used) })
+	for _, old := range candidates {
+		if int64(freed) >= excess {
+			break
+		}
+		if err := context.Cause(ctx); err != nil {
+			return freed, err
+		}
+		n, err := c.remove(old.cid, func(e *entry) bool { return e.used == old.used && c.held[old.cid] == 0 })
+		if err != nil {
+			return freed, err
+		}
+		freed += uint64(n)
+	}
+	return freed, nil
+}
+
+// pinned returns the pinned blocks and, where one is a file set, the blocks of
+// the set. A plain block that happens to read as a set keeps a few more.
+func (c *core) pinned(ctx context.Context) (map[job.CID]bool, error) {
+	out := make(map[job.CID]bool)
+	for _, cids := range c.pins {
+		for cid := range cids {
+			if err := context.Cause(ctx); err != nil {
+				return nil, err
+			}
+			out[cid] = true
+			block, err := c.read(cid)
+			if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
+				continue
+			}
+			if err != nil { // deleting now might delete the blocks of this set
+				return nil, err
+			}
+			if set, err := job.DecodeFileSet(block); err == nil {
+				for _, b := range set.Blocks() {
+					out[b] = true
+				}
+			}
+		}
+	}
+	return out, nil
+}
