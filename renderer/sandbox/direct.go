@@ -51,7 +51,7 @@ func (b *directBox) kill() { killGroup(b.cmd.Process) }
 // leave anything behind either. What left the group is the owner's own doing.
 func (b *directBox) wait() *os.ProcessState {
 	b.cmd.Wait()
-	for range 100 {
+	for range 20 {
 		if !killGroup(b.cmd.Process) {
 			break
 		}

@@ -4,47 +4,147 @@ package sandbox
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"strconv"
+	"time"
 )
 
 // testJob is what the tests run inside: one small job for each name.
 func testJob(name string, args []string) int {
-	if err := runTestJob(name, args); err != nil {
+	job, ok := testJobs[name]
+	if !ok {
+		fmt.Fprintf(os.Stderr, "no test job %q\n", name)
+		return 2
+	}
+	if err := job(args); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return 0
 }
 
-func runTestJob(name string, args []string) error {
-	in, out := os.Getenv("IN"), os.Getenv("OUT")
-	switch name {
-	case "echo": // lines in, lines out
-		fmt.Fprintln(os.Stderr, "echo starts")
-		_, err := io.Copy(os.Stdout, os.Stdin)
-		return err
-	case "copy": // waits for a line that names a file, hands it back
-		text, err := bufio.NewReader(os.Stdin).ReadString('\n')
-		if err != nil {
-			return err
-		}
-		name := text[:len(text)-1]
-		data, err := os.ReadFile(filepath.Join(in, name))
-		if err != nil {
-			return err
-		}
-		// Manim writes beside its sources.
-		if err := os.WriteFile(filepath.Join(in, name+"_"), data, 0o600); err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(out, "result"), data, 0o600); err != nil {
-			return err
-		}
-		_, err = fmt.Println("done")
+var testJobs map[string]func(args []string) error
+
+func init() { // not in the declaration: the jobs start each other
+	testJobs = map[string]func([]string) error{
+		"echo": echoJob, "copy": copyJob, "spin": spinJob, "print": printJob, "hold": holdJob,
+		"files": filesJob, "family": familyJob, "sleep": sleepJob, "node": nodeJob,
+	}
+}
+
+// echoJob copies lines.
+func echoJob([]string) error {
+	fmt.Fprintln(os.Stderr, "echo starts")
+	_, err := io.Copy(os.Stdout, os.Stdin)
+	return err
+}
+
+// copyJob waits for a line that names a file and hands the file back.
+func copyJob([]string) error {
+	text, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	if err != nil {
 		return err
 	}
-	return fmt.Errorf("no test job %q", name)
+	name := filepath.Join(os.Getenv("IN"), text[:len(text)-1])
+	content, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(name+"_", content, 0o600); err != nil { // as Manim does
+		return err
+	}
+	return os.WriteFile(filepath.Join(os.Getenv("OUT"), "result"), content, 0o600)
+}
+
+func spinJob([]string) error {
+	for i := 0; ; i++ {
+		if i < 0 {
+			return nil
+		}
+	}
+}
+
+// printJob prints for ever.
+func printJob([]string) error {
+	line := make([]byte, 1<<16)
+	for {
+		os.Stderr.Write(line)
+	}
+}
+
+// holdJob holds that many bytes in each of that many processes.
+func holdJob(args []string) error {
+	size, _ := strconv.Atoi(args[0])
+	more, _ := strconv.Atoi(args[1])
+	if more > 1 {
+		if err := startSelf("hold", args[0], strconv.Itoa(more-1)); err != nil {
+			return err
+		}
+	}
+	block := make([]byte, size)
+	for i := 0; i < len(block); i += 4096 {
+		block[i] = 1
+	}
+	return sleepJob([]string{string(block[:1])})
+}
+
+// filesJob makes empty files.
+func filesJob(args []string) error {
+	n, _ := strconv.Atoi(args[0])
+	for i := range n {
+		if err := os.WriteFile(filepath.Join(os.Getenv("OUT"), strconv.Itoa(i)), nil, 0o600); err != nil {
+			return err
+		}
+	}
+	return sleepJob(nil)
+}
+
+// familyJob starts children and grandchildren that ignore signals.
+func familyJob(args []string) error {
+	depth, _ := strconv.Atoi(args[1])
+	for range 2 {
+		if depth == 0 {
+			break
+		}
+		if err := startSelf("family", args[0], strconv.Itoa(depth-1)); err != nil {
+			return err
+		}
+	}
+	signal.Ignore()
+	fmt.Println("ready")
+	return sleepJob(args)
+}
+
+func sleepJob([]string) error {
+	for {
+		time.Sleep(time.Hour)
+	}
+}
+
+func startSelf(job ...string) error {
+	cmd := exec.Command(os.Args[0], append([]string{testStage}, job...)...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	return cmd.Start()
+}
+
+// nodeJob is no job but a node, to be killed: it starts a family in a tier.
+func nodeJob(args []string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	spec := Spec{Argv: []string{self, testStage, "family", args[1], "2"}, Limits: DefaultLimits()}
+	p, err := startTestBox(context.Background(), Tier(args[0]), spec, self)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(os.Stdout, p.Stdout())
+	return errors.Join(err, p.Wait().Err())
 }

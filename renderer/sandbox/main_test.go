@@ -4,17 +4,16 @@ package sandbox
 
 import (
 	"os"
-	"path/filepath"
 	"testing"
 )
 
-// testStage is the name under which this test program runs as a job.
-const testStage = "meshnode-sandbox-test"
+// testStage as first argument makes this test program the job of a test.
+const testStage = "sandbox-test-job"
 
 func TestMain(m *testing.M) {
 	MaybeInit()
-	if filepath.Base(os.Args[0]) == testStage {
-		os.Exit(testJob(os.Args[1], os.Args[2:]))
+	if len(os.Args) > 2 && os.Args[1] == testStage {
+		os.Exit(testJob(os.Args[2], os.Args[3:]))
 	}
 	os.Exit(m.Run())
 }

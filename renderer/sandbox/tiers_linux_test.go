@@ -2,37 +2,17 @@
 
 package sandbox
 
-import (
-	"os"
-	"testing"
-)
+import "context"
 
 var testTiers = []Tier{Own, Bwrap, Direct}
 
-// tryJob starts this program as a test job.
-func tryJob(t *testing.T, tier Tier, limits Limits, job ...string) (*Proc, error) {
-	t.Helper()
-	spec := Spec{Limits: limits.orDefault()}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if tier == Direct {
-		link := t.TempDir() + "/" + testStage
-		if err := os.Symlink(self, link); err != nil {
-			t.Fatal(err)
-		}
-		spec.Scratch = t.TempDir() + "/job"
-		spec.Env = []string{"IN=" + spec.Scratch + "/in", "OUT=" + spec.Scratch + "/out"}
-		spec.Argv = append([]string{link}, job...)
-		return Start(t.Context(), tier, spec)
-	}
+// startTestBox shows the test program inside as /job.
+func startTestBox(ctx context.Context, tier Tier, spec Spec, self string) (*Proc, error) {
 	v, err := viewOf(spec.Runtime)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	v.mounts = append(v.mounts, mount{Source: self, Target: "/" + testStage})
-	spec.Argv = append([]string{"/" + testStage}, job...)
-	spec.Env = []string{"IN=/in", "OUT=/out"}
-	return startIn(t.Context(), tier, spec, v)
+	v.mounts = append(v.mounts, mount{Source: self, Target: "/job"})
+	spec.Argv[0] = "/job"
+	return startIn(ctx, tier, spec, v)
 }

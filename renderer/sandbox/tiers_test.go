@@ -4,16 +4,32 @@ package sandbox
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
 
 // startJob starts a test job in a tier. Its Proc is closed with the test.
-func startJob(t *testing.T, tier Tier, limits Limits, job ...string) *Proc {
+func startJob(t *testing.T, ctx context.Context, tier Tier, limits Limits, job ...string) *Proc {
 	t.Helper()
-	p, err := tryJob(t, tier, limits, job...)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := Spec{Argv: append([]string{self, testStage}, job...), Limits: limits.orDefault()}
+	var p *Proc
+	if tier == Direct {
+		spec.Scratch = filepath.Join(t.TempDir(), "job")
+		dirs := []string{"IN=" + filepath.Join(spec.Scratch, "in"), "OUT=" + filepath.Join(spec.Scratch, "out")}
+		spec.Env = append(os.Environ(), dirs...)
+		p, err = Start(ctx, tier, spec)
+	} else {
+		spec.Env = []string{"IN=/in", "OUT=/out"}
+		p, err = startTestBox(ctx, tier, spec, self)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +46,7 @@ func forTiers(t *testing.T, f func(t *testing.T, tier Tier)) {
 func TestEcho(t *testing.T) {
 	forTiers(t, func(t *testing.T, tier Tier) {
 		begin := time.Now()
-		p := startJob(t, tier, Limits{}, "echo")
+		p := startJob(t, t.Context(), tier, Limits{}, "echo")
 		if _, err := io.WriteString(p.Stdin(), "hello\n"); err != nil {
 			t.Fatal(err)
 		}
@@ -50,7 +66,7 @@ func TestEcho(t *testing.T) {
 
 func TestGiveAndTake(t *testing.T) {
 	forTiers(t, func(t *testing.T, tier Tier) {
-		p := startJob(t, tier, Limits{}, "copy")
+		p := startJob(t, t.Context(), tier, Limits{}, "copy")
 		if err := p.In().MkdirAll("deep/er", 0o700); err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+
+package sandbox
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// manimJob imports Manim, says so, and renders a scene of about the given
+// seconds at 480p15 once it is told to.
+const manimJob = `
+import os, resource, sys, time
+import manim
+print("ready", flush=True)
+seconds = float(sys.stdin.readline())
+
+class Job(manim.Scene):
+    def construct(self):
+        grid = manim.VGroup(*(manim.Square(0.4) for _ in range(100))).arrange_in_grid(10)
+        self.play(manim.Create(grid), run_time=seconds / 2)
+        self.play(manim.Rotate(grid), run_time=seconds / 2)
+
+config = {"media_dir": os.environ["OUT"], "quality": "low_quality", "progress_bar": "none", "verbosity": "ERROR"}
+with manim.tempconfig(config):
+    scene = Job()
+    scene.render()
+    os.rename(scene.renderer.file_writer.movie_file_path, os.path.join(os.environ["OUT"], "film.mp4"))
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(used.ru_utime + used.ru_stime, flush=True)
+`
+
+// manimProc is a Python with a job of manimJob that has said ready.
+type manimProc struct {
+	*Proc
+	lines *bufio.Reader
+}
+
+func startManim(t testing.TB, tier Tier, r Runtime) manimProc {
+	t.Helper()
+	spec := Spec{
+		Argv: []string{r.Command[0], "-I", "-c", manimJob}, Runtime: r,
+		Env: []string{"IN=/in", "OUT=/out", "PYTHONHASHSEED=0"},
+	}
+	if tier == Direct {
+		spec.Scratch = filepath.Join(t.TempDir(), "job")
+		spec.Env = append(os.Environ(), "OUT="+filepath.Join(spec.Scratch, "out"))
+	}
+	p, err := Start(context.Background(), tier, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Stdout().SetReadDeadline(time.Now().Add(time.Minute))
+	m := manimProc{p, bufio.NewReader(p.Stdout())}
+	if line := m.line(); line != "ready" {
+		t.Fatalf("said %q: %s", line, p.Stderr())
+	}
+	return m
+}
+
+func (m manimProc) line() string {
+	line, _ := m.lines.ReadString('\n')
+	return strings.TrimSpace(line)
+}
+
+// render returns the CPU seconds that the process says it has used.
+func (m manimProc) render(t testing.TB, seconds int) float64 {
+	t.Helper()
+	if _, err := io.WriteString(m.Stdin(), strconv.Itoa(seconds)+"\n"); err != nil {
+		t.Fatal(err)
+	}
+	used, err := strconv.ParseFloat(m.line(), 64)
+	if exit := m.Wait(); exit.Err() != nil || err != nil {
+		t.Fatalf("render: %v, %v: %s", exit.Err(), err, exit.Stderr)
+	}
+	return used
+}
+
+func needManim(t testing.TB) Runtime {
+	t.Helper()
+	python := os.Getenv("MESHNODE_PYTHON")
+	if python == "" {
+		t.Skip("MESHNODE_PYTHON names no Python with Manim")
+	}
+	r, err := FindPython(context.Background(), []string{python, "-I"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestManim(t *testing.T) {
+	r := needManim(t)
+	forTiers(t, func(t *testing.T, tier Tier) {
+		m := startManim(t, tier, r)
+		defer m.Close()
+		m.render(t, 1)
+		o, err := m.Take("film.mp4", 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer o.Close()
+		if o.Size < 1000 {
+			t.Errorf("a film of %d bytes", o.Size)
+		}
+	})
+}
+
+// BenchmarkManim tells what a sandbox costs: the time to a warm engine, and the
+// CPU time of a render.
+func BenchmarkManim(b *testing.B) {
+	r := needManim(b)
+	startManim(b, Direct, r).Close() // files into the cache
+	for _, tier := range []Tier{Direct, Own, Bwrap} {
+		b.Run(string(tier), func(b *testing.B) {
+			var used float64
+			var ready time.Duration
+			for b.Loop() {
+				begin := time.Now()
+				m := startManim(b, tier, r)
+				ready += time.Since(begin)
+				used += m.render(b, 4)
+				m.Close()
+			}
+			b.ReportMetric(ready.Seconds()*1000/float64(b.N), "ready-ms")
+			b.ReportMetric(used/float64(b.N), "cpu-s")
+		})
+	}
+}
