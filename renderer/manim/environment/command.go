@@ -41,7 +41,7 @@ func withOutput(err error, said *tail) error {
 	if text == "" {
 		return err
 	}
-	return fmt.Errorf("%w\n%s\n", err, text)
+	return fmt.Errorf("%w\n%s", err, text)
 }
 
 // lines is a writer that passes on each complete line.

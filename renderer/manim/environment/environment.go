@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Origin says where an environment comes from.
@@ -67,7 +68,11 @@ func (p *Problem) Error() string {
 	if p.Err != nil {
 		s += ": " + p.Err.Error()
 	}
-	if p.Do != "" {
+	switch {
+	case p.Do == "":
+	case strings.Contains(s, "\n"): // a program's own words are several lines
+		s += "\n" + p.Do
+	default:
 		s += ": " + p.Do
 	}
 	return s

@@ -144,7 +144,8 @@ func current(ctx context.Context, home string, progress func(string)) *Environme
 func build(ctx context.Context, home string, b *base, progress func(string)) error {
 	prefix := unfinished(home)
 	defer os.RemoveAll(prefix) // finds nothing after success
-	if err := runStep(ctx, progress, "make a virtual environment", b.Python, "-I", "-m", "venv", prefix); err != nil {
+	env := setupEnvironment(prefix)
+	if err := runStep(ctx, progress, env, "make a virtual environment", b.Python, "-I", "-m", "venv", prefix); err != nil {
 		return err
 	}
 	python := interpreterIn(prefix)
@@ -160,7 +161,7 @@ func build(ctx context.Context, home string, b *base, progress func(string)) err
 			return fmt.Errorf("environment: %w", err)
 		}
 		// --no-deps: the lock is complete, and nothing outside it may come in.
-		if err := runStep(ctx, progress, part.what, python, "-I", "-m", "pip", "install",
+		if err := runStep(ctx, progress, env, part.what, python, "-I", "-m", "pip", "install",
 			"--require-hashes", "--no-deps", "--no-build-isolation", "--no-input", "--no-user", "--no-warn-script-location",
 			"--disable-pip-version-check", "--progress-bar", "off", "-r", file); err != nil {
 			return err
@@ -181,8 +182,8 @@ func build(ctx context.Context, home string, b *base, progress func(string)) err
 
 // runStep runs one program of the setup. Its lines about packages go to
 // progress; the end of all it says goes into the error.
-func runStep(ctx context.Context, progress func(string), what, program string, args ...string) error {
-	said := tail{max: 8 << 10}
+func runStep(ctx context.Context, progress func(string), env []string, what, program string, args ...string) error {
+	said := tail{max: 2 << 10}
 	show := lines{each: func(line string) {
 		fmt.Fprintln(&said, line)
 		if shown, ok := strings.CutPrefix(line, "Collecting "); ok {
@@ -194,7 +195,7 @@ func runStep(ctx context.Context, progress func(string), what, program string, a
 		}
 	}}
 	cmd := command(ctx, program, args...)
-	cmd.Env = setupEnvironment()
+	cmd.Env = env
 	cmd.Stdout, cmd.Stderr = &show, &show
 	err := cmd.Run()
 	if ctx.Err() != nil {
@@ -234,13 +235,15 @@ func adviceFor(said []byte) string {
 }
 
 // setupEnvironment is the user's, for proxies, certificates and package
-// indexes, without what would send packages elsewhere.
-func setupEnvironment() []string {
-	var env []string
+// indexes, without what would send packages elsewhere, and with the build tools
+// of the environment at prefix first on PATH.
+func setupEnvironment(prefix string) []string {
+	tools := filepath.Dir(interpreterIn(prefix))
+	env := []string{"PATH=" + tools + string(filepath.ListSeparator) + os.Getenv("PATH")}
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
-		switch name {
-		case "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT",
+		switch strings.ToUpper(name) {
+		case "PATH", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT",
 			"PIP_PYTHON", "PIP_CONSTRAINT", "PIP_REQUIREMENT", "PIP_REQUIRE_VIRTUALENV", "PIP_EDITABLE":
 		default:
 			env = append(env, entry)
