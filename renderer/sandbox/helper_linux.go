@@ -9,9 +9,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
-	"slices"
-	"strconv"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,6 +26,15 @@ const (
 // jobUser is the user and group of a job, as seen inside. It is not 0: the
 // kernel does not count user 0's processes, and a job needs no such look.
 const jobUser = 1000
+
+// A helper works on one thread, the one that calls execve at last: rights, rules
+// and filters belong to threads. In an init function that is the main thread.
+func init() {
+	switch filepath.Base(os.Args[0]) {
+	case launchStage, confineStage, probeStage:
+		runtime.LockOSThread()
+	}
+}
 
 // MaybeInit does the work of a helper if this process was started as one, and
 // then does not return. Every main and TestMain of a program that uses this
@@ -47,9 +55,6 @@ func MaybeInit() {
 	default:
 		return
 	}
-	// All that follows is of one thread, the one that calls execve at last:
-	// rights, rules and filters belong to threads. The others end there.
-	runtime.LockOSThread()
 	debug.SetGCPercent(-1)
 	err := stage()
 	sendFailure(err)
@@ -163,6 +168,10 @@ func confine() error {
 	if err := installFilter(prog); err != nil {
 		return err
 	}
+	// Last, as a Go program reserves more than a job may.
+	if err := setLimit("address space", unix.RLIMIT_AS, o.Limits.AddressSpace); err != nil {
+		return err
+	}
 	return fmt.Errorf("start %s: %w", o.Argv[0], unix.Exec(o.Argv[0], o.Argv, o.Env))
 }
 
@@ -253,37 +262,38 @@ func beNice(nice int) {
 	}
 }
 
-// setLimits sets what the kernel enforces by itself. The limit on processes
-// counts those of this user namespace alone.
+// setLimits sets what the kernel enforces by itself, but for the address space.
+// The limit on processes counts those of this user namespace alone.
 func setLimits(l Limits) error {
-	set := func(name string, what int, value uint64) error {
-		if err := syscall.Setrlimit(what, &syscall.Rlimit{Cur: value, Max: value}); err != nil {
-			return fmt.Errorf("limit of %s to %s: %w", name, strconv.FormatUint(value, 10), err)
+	if l.CPU > 0 {
+		seconds := int64((l.CPU + time.Second - 1) / time.Second)
+		if err := setLimit("CPU seconds", unix.RLIMIT_CPU, seconds); err != nil {
+			return err
 		}
-		return nil
 	}
-	type limit struct {
+	for _, limit := range []struct {
 		name  string
 		what  int
 		value int64
-	}
-	limits := []limit{
+	}{
 		{"core files", unix.RLIMIT_CORE, 0},
 		{"open files", unix.RLIMIT_NOFILE, int64(l.OpenFiles)},
 		{"file size", unix.RLIMIT_FSIZE, l.FileSize},
 		{"message queues", unix.RLIMIT_MSGQUEUE, 0},
 		{"locked memory", unix.RLIMIT_MEMLOCK, 0},
 		{"processes", unix.RLIMIT_NPROC, int64(l.Processes)},
-		{"address space", unix.RLIMIT_AS, l.AddressSpace},
-	}
-	if l.CPU > 0 {
-		seconds := int64((l.CPU + 999_999_999) / 1_000_000_000)
-		limits = slices.Insert(limits, 0, limit{"CPU seconds", unix.RLIMIT_CPU, seconds})
-	}
-	for _, x := range limits {
-		if err := set(x.name, x.what, uint64(x.value)); err != nil {
+	} {
+		if err := setLimit(limit.name, limit.what, limit.value); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// setLimit takes away the right to go back, too.
+func setLimit(name string, what int, value int64) error {
+	if err := syscall.Setrlimit(what, &syscall.Rlimit{Cur: uint64(value), Max: uint64(value)}); err != nil {
+		return fmt.Errorf("limit of %s to %d: %w", name, value, err)
 	}
 	return nil
 }

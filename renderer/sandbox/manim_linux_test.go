@@ -118,7 +118,7 @@ func TestManim(t *testing.T) {
 func BenchmarkManim(b *testing.B) {
 	r := needManim(b)
 	startManim(b, Direct, r).Close() // files into the cache
-	for _, tier := range []Tier{Direct, Own, Bwrap} {
+	for _, tier := range testTiers {
 		b.Run(string(tier), func(b *testing.B) {
 			var used float64
 			var ready time.Duration

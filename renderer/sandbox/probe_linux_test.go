@@ -29,7 +29,7 @@ func TestProbe(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Secret = append(r.Secret, secret)
-	for _, tier := range []Tier{Own, Bwrap} {
+	for _, tier := range boxedTiers {
 		t.Run(string(tier), func(t *testing.T) {
 			trial := ProbeTier(t.Context(), tier, r)
 			for _, p := range trial.Probes {
