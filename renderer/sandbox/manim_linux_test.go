@@ -43,10 +43,14 @@ type manimProc struct {
 	lines *bufio.Reader
 }
 
-func startManim(t testing.TB, tier Tier, r Runtime) manimProc {
+func startManim(t testing.TB, tier Tier) manimProc {
 	t.Helper()
+	name, r := python(t)
+	if name == "" {
+		t.Skip("MESHNODE_PYTHON names no Python with Manim")
+	}
 	spec := Spec{
-		Argv: []string{r.Command[0], "-I", "-c", manimJob}, Runtime: r,
+		Argv: []string{name, "-I", "-c", manimJob}, Runtime: r,
 		Env: []string{"IN=/in", "OUT=/out", "PYTHONHASHSEED=0"},
 	}
 	if tier == Direct {
@@ -83,23 +87,9 @@ func (m manimProc) render(t testing.TB, seconds int) float64 {
 	return used
 }
 
-func needManim(t testing.TB) Runtime {
-	t.Helper()
-	python := os.Getenv("MESHNODE_PYTHON")
-	if python == "" {
-		t.Skip("MESHNODE_PYTHON names no Python with Manim")
-	}
-	r, err := FindPython(context.Background(), []string{python, "-I"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
 func TestManim(t *testing.T) {
-	r := needManim(t)
 	forTiers(t, func(t *testing.T, tier Tier) {
-		m := startManim(t, tier, r)
+		m := startManim(t, tier)
 		defer m.Close()
 		m.render(t, 1)
 		o, err := m.Take("film.mp4", 1<<20)
@@ -116,15 +106,14 @@ func TestManim(t *testing.T) {
 // BenchmarkManim tells what a sandbox costs: the time to a warm engine, and the
 // CPU time of a render.
 func BenchmarkManim(b *testing.B) {
-	r := needManim(b)
-	startManim(b, Direct, r).Close() // files into the cache
+	startManim(b, Direct).Close() // files into the cache
 	for _, tier := range testTiers {
 		b.Run(string(tier), func(b *testing.B) {
 			var used float64
 			var ready time.Duration
 			for b.Loop() {
 				begin := time.Now()
-				m := startManim(b, tier, r)
+				m := startManim(b, tier)
 				ready += time.Since(begin)
 				used += m.render(b, 4)
 				m.Close()

@@ -4,26 +4,28 @@ package sandbox
 
 import (
 	"os"
+	"os/exec"
+	"strings"
 	"testing"
 )
 
-// testRuntime is the Python that MESHNODE_PYTHON names, or none.
-func testRuntime(t *testing.T) Runtime {
+// python returns the Python that MESHNODE_PYTHON names, "" if none, and what it
+// must read.
+func python(t testing.TB) (string, Runtime) {
 	t.Helper()
-	python := os.Getenv("MESHNODE_PYTHON")
-	if python == "" {
-		return Runtime{}
+	name := os.Getenv("MESHNODE_PYTHON")
+	if name == "" {
+		return "", Runtime{}
 	}
-	r, err := FindPython(t.Context(), []string{python, "-I"}, nil)
+	text, err := exec.Command(name, "-I", "-c", "import sys; print(sys.prefix); print(sys.base_prefix)").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("runtime: %q reads %q", r.Command, r.ReadOnly)
-	return r
+	return name, Runtime{ReadOnly: strings.Fields(string(text)), Check: []string{name, "-I", "-c", "pass"}}
 }
 
 func TestProbe(t *testing.T) {
-	r := testRuntime(t)
+	_, r := python(t)
 	secret := t.TempDir()
 	if err := os.WriteFile(secret+"/node.key", []byte("secret"), 0o600); err != nil {
 		t.Fatal(err)

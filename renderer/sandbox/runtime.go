@@ -3,27 +3,19 @@
 package sandbox
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 )
 
 // Runtime is what a job may read and execute beside the system's programs and
-// libraries. It is found once for each environment.
+// libraries: an interpreter and its packages. It is found once for each
+// environment.
 type Runtime struct {
-	// Command is the interpreter, by its absolute path, and its own options.
-	Command []string
-
-	// ReadOnly are host folders, or single files, with absolute paths. They
-	// appear under the same paths inside.
+	// ReadOnly are host folders, or single files, by absolute paths. They appear
+	// under the same paths inside, and under those that links lead to.
 	ReadOnly []string
 
 	// Secret are host folders that nothing in ReadOnly may contain: at least the
@@ -31,79 +23,70 @@ type Runtime struct {
 	// them. The user's home folder is always one.
 	Secret []string
 
-	// Check is a program and its arguments that Probe runs inside. It must end
-	// with code 0, which says that the sandbox can read and run what jobs need.
+	// Check is a program and its arguments that Probe runs inside, if not empty.
+	// It must end with code 0 within 20 s, which says that the sandbox can read
+	// and run what jobs need.
 	Check []string
 }
 
-// whereabouts prints what a Python needs to run: its folders, and the libraries
-// that it has loaded from anywhere.
-const whereabouts = `
-import json, os, sys
-paths = [sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix]
-paths += [p for p in sys.path if os.path.isabs(p) and os.path.exists(p)]
-try:
-    with open("/proc/self/maps") as maps:
-        paths += [line.split(None, 5)[5].rstrip("\n") for line in maps if " r-xp " in line and ".so" in line]
-except OSError:
-    pass
-print(json.dumps({"executable": sys.executable, "paths": paths}))
-`
-
-// FindPython asks a Python, started with its options, what it needs. It runs on
-// the host: the interpreter is the owner's. secret is for Runtime.Secret. It
-// takes up to 10 s.
-func FindPython(ctx context.Context, command, secret []string) (Runtime, error) {
-	if len(command) == 0 {
-		return Runtime{}, errors.New("sandbox: python not found: no command given")
-	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	args := slices.Concat(command[1:], []string{"-c", whereabouts})
-	cmd := exec.CommandContext(ctx, command[0], args...)
-	cmd.WaitDelay = time.Second
-	cmd.Dir = "/" // its folder is on sys.path for some options
-	if os.PathSeparator != '/' {
-		cmd.Dir = ""
-	}
-	text, err := cmd.Output()
-	if err != nil {
-		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && len(exit.Stderr) > 0 {
-			err = fmt.Errorf("%w: %s", err, bytes.TrimSpace(exit.Stderr))
-		}
-		return Runtime{}, fmt.Errorf("sandbox: python %q did not answer: %w", command[0], err)
-	}
-	var answer struct {
-		Executable string
-		Paths      []string
-	}
-	if err := json.Unmarshal(text, &answer); err != nil || !filepath.IsAbs(answer.Executable) {
-		return Runtime{}, fmt.Errorf("sandbox: python %q did not answer as expected: %.100q", command[0], text)
-	}
-	found := slices.Concat([]string{answer.Executable}, command[1:])
-	return Runtime{
-		Command:  found,
-		ReadOnly: outermost(append(answer.Paths, filepath.Dir(answer.Executable))),
-		Secret:   secret,
-		Check:    slices.Concat(found, []string{"-c", "pass"}),
-	}, nil
+// system are the host's programs and libraries, and what they look up. Folders
+// that a system does not have are left out. No /proc, /sys, /run, /home, /root.
+var system = []string{
+	"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", // links into /usr on most systems
+	"/nix/store", "/gnu/store", // the libraries of NixOS and Guix
+	"/etc/ld.so.cache", "/etc/alternatives", // where the loader finds libraries on Debian
+	"/etc/fonts", "/var/cache/fontconfig",
 }
 
-// outermost drops what lies in another of the paths, or in /usr, which every
-// sandbox shows. The result is sorted.
-func outermost(paths []string) []string {
-	var keep []string
-	for _, p := range paths {
-		if filepath.IsAbs(p) && !below(filepath.Clean(p), "/usr") && !strings.HasPrefix(p, "/lib") {
-			keep = append(keep, filepath.Clean(p))
+// closed are folders of the system that no runtime can be.
+var closed = []string{"/", "/boot", "/dev", "/etc", "/home", "/media", "/mnt", "/proc", "/root", "/run", "/srv", "/sys", "/tmp", "/var"}
+
+// check refuses a runtime that would show a job more than a runtime.
+func (r Runtime) check() error {
+	secrets := slices.Clone(r.Secret)
+	if home, err := os.UserHomeDir(); err == nil {
+		secrets = append(secrets, home)
+	}
+	for _, path := range r.ReadOnly {
+		if slices.Contains(system, path) {
+			continue // seen by every job; viewOf checks these
+		}
+		if !filepath.IsAbs(path) || strings.ContainsRune(path, 0) {
+			return fmt.Errorf("sandbox: runtime %q refused: not an absolute path", path)
+		}
+		real, err := filepath.EvalSymlinks(path)
+		if err != nil {
+			return fmt.Errorf("sandbox: runtime %q refused: %w", path, err)
+		}
+		for _, p := range []string{filepath.Clean(path), real} {
+			if slices.Contains(closed, p) {
+				return fmt.Errorf("sandbox: runtime %q refused: jobs of others could read all of %s: install it elsewhere", path, p)
+			}
+		}
+		if secret := within(real, secrets); secret != "" {
+			return fmt.Errorf("sandbox: runtime %q refused: jobs of others could read %s: install it elsewhere", path, secret)
 		}
 	}
-	slices.Sort(keep) // a folder before what is in it
-	var top []string
-	for _, p := range keep {
-		if !slices.ContainsFunc(top, func(dir string) bool { return below(p, dir) }) {
-			top = append(top, p)
+	return nil
+}
+
+// within returns the first of the paths that is dir or lies below it, with all
+// links followed; "" if none does.
+func within(dir string, paths []string) string {
+	for _, path := range paths {
+		real, err := filepath.EvalSymlinks(path)
+		if err != nil {
+			real = filepath.Clean(path) // it need not exist yet
+		}
+		if below(real, dir) {
+			return path
 		}
 	}
-	return top
+	return ""
+}
+
+// below reports whether path is dir or lies in it. Both are clean and absolute.
+func below(path, dir string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rel)
 }

@@ -4,9 +4,7 @@ package sandbox
 
 import (
 	"errors"
-	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -136,55 +134,4 @@ func (s *Spec) check(tier Tier) error {
 		return nil
 	}
 	return s.Runtime.check()
-}
-
-// closed are folders of the system that no runtime can be. /usr is not here: it
-// is readable in every sandbox anyway.
-var closed = []string{"/", "/boot", "/dev", "/etc", "/home", "/media", "/mnt", "/proc", "/root", "/run", "/srv", "/sys", "/tmp", "/var"}
-
-// check refuses a runtime that would show a job more than a runtime.
-func (r Runtime) check() error {
-	secrets := slices.Clone(r.Secret)
-	if home, err := os.UserHomeDir(); err == nil {
-		secrets = append(secrets, home)
-	}
-	for _, path := range r.ReadOnly {
-		if !filepath.IsAbs(path) || strings.ContainsRune(path, 0) {
-			return fmt.Errorf("sandbox: runtime %q refused: not an absolute path", path)
-		}
-		real, err := filepath.EvalSymlinks(path)
-		if err != nil {
-			return fmt.Errorf("sandbox: runtime %q refused: %w", path, err)
-		}
-		for _, p := range []string{filepath.Clean(path), real} {
-			if slices.Contains(closed, p) {
-				return fmt.Errorf("sandbox: runtime %q refused: jobs of others could read all of %s: install it elsewhere", path, p)
-			}
-		}
-		if secret := within(real, secrets); secret != "" {
-			return fmt.Errorf("sandbox: runtime %q refused: jobs of others could read %s: install it elsewhere", path, secret)
-		}
-	}
-	return nil
-}
-
-// within returns the first of the paths that is dir or lies below it, with all
-// links followed; "" if none does.
-func within(dir string, paths []string) string {
-	for _, path := range paths {
-		real, err := filepath.EvalSymlinks(path)
-		if err != nil {
-			real = filepath.Clean(path) // it need not exist yet
-		}
-		if below(real, dir) {
-			return path
-		}
-	}
-	return ""
-}
-
-// below reports whether path is dir or lies in it. Both are clean and absolute.
-func below(path, dir string) bool {
-	rel, err := filepath.Rel(dir, path)
-	return err == nil && filepath.IsLocal(rel)
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -44,6 +43,7 @@ func TestRefusedSpecs(t *testing.T) {
 		{"a link to the home", Own, Spec{Argv: program, Runtime: Runtime{ReadOnly: []string{link}, Secret: []string{home}}}, "could read"},
 		{"a home to come", Own, Spec{Argv: program, Runtime: Runtime{ReadOnly: []string{dir}, Secret: []string{filepath.Join(dir, "later")}}}, "could read"},
 		{"a runtime that is not there", Own, Spec{Argv: program, Runtime: Runtime{ReadOnly: []string{filepath.Join(dir, "none")}}}, "refused"},
+		{"the system", Own, Spec{Argv: program, Runtime: Runtime{ReadOnly: []string{"/usr"}}}, ""},
 		{"a relative runtime", Own, Spec{Argv: program, Runtime: Runtime{ReadOnly: []string{"usr"}}}, "absolute"},
 		{"everything", Own, Spec{Argv: program, Runtime: Runtime{ReadOnly: []string{filepath.VolumeName(dir) + string(filepath.Separator)}}}, "could read"},
 	}
@@ -72,15 +72,5 @@ func TestNoneStartsNothing(t *testing.T) {
 		if p != nil || !errors.Is(err, ErrNone) {
 			t.Errorf("tier %q: %v", tier, err)
 		}
-	}
-}
-
-func TestOutermost(t *testing.T) {
-	if os.PathSeparator != '/' {
-		t.Skip("paths of unix")
-	}
-	got := outermost([]string{"/opt/py/lib", "/venv", "/opt/py", "/usr/lib/libc.so", "relative", "/venvs/a", "/opt/py/", "/lib/x.so"})
-	if want := []string{"/opt/py", "/venv", "/venvs/a"}; !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -29,15 +29,6 @@ type tmpfs struct {
 // devices work like the host's; there are no others.
 var devices = []string{"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"}
 
-// system are the host's programs and libraries, and what they look up. Folders
-// that a system does not have are left out. No /proc, /sys, /run, /home, /root.
-var system = []string{
-	"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", // links into /usr on most systems
-	"/nix/store", "/gnu/store", // the libraries of NixOS and Guix
-	"/etc/ld.so.cache", "/etc/alternatives", // where the loader finds libraries on Debian
-	"/etc/fonts", "/var/cache/fontconfig",
-}
-
 // view is what a sandbox shows of the host.
 type view struct {
 	mounts []mount
