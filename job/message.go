@@ -168,10 +168,11 @@ type Pull struct {
 }
 
 // Known says which cells of a job need no fact: collected, or done by a peer
-// that is there. A job that is over for the asker has all of them.
+// that is there. Over: the asker knows that the job has ended.
 type Known struct {
 	Job   ID     `cbor:"0,keyasint"`
 	Cells Ranges `cbor:"1,keyasint"`
+	Over  bool   `cbor:"2,keyasint,omitempty"`
 }
 
 // State answers a Pull with facts as their authors signed them.

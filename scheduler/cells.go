@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: MIT
+
+package scheduler
+
+import (
+	"slices"
+	"time"
+
+	"meshnode/job"
+)
+
+// cell holds the facts of one cell. What it is follows from them; see status.
+type cell struct {
+	top       claim // the claim that holds, or did last; peer "": released, or never claimed
+	next      claim // a higher claim made without the holder's grant: it holds once top has ended
+	done      []done
+	released  []mark // claims that are void
+	failed    []mark // claims under which rendering failed
+	collected bool
+	from      job.PeerID // who rendered it; of collected cells, if known
+}
+
+// claim is a peer's hold of one cell.
+type claim struct {
+	peer    job.PeerID
+	gen     uint32
+	granted bool
+	since   time.Duration
+	seen    time.Duration // when it was last repeated
+}
+
+// done is a peer's word that it has rendered a cell.
+type done struct {
+	peer   job.PeerID
+	output job.CID
+	size   uint64
+	at     time.Duration
+	raw    []byte // nil: of this node
+	bad    bool   // its bytes cannot be had, or are not a cell
+	badAt  time.Duration
+}
+
+// mark names claims of a peer.
+type mark struct {
+	peer job.PeerID
+	gen  uint32
+}
+
+// status is what a cell is now, by everything that this node knows.
+type status struct {
+	kind  kind
+	peer  job.PeerID    // who holds it, or has done it
+	since time.Duration // when it became free
+	until time.Duration // when this may change without a message
+}
+
+type kind uint8
+
+const (
+	free kind = iota
+	claimed
+	finished // done by a peer from which it can be had
+	kept     // collected
+)
+
+func (s *Scheduler) status(j *openJob, i uint32) status {
+	c := &j.cells[i]
+	if c.collected {
+		return status{kind: kept, peer: c.from, until: forever}
+	}
+	since := j.since
+	for k := range c.done {
+		d := &c.done[k]
+		end := s.doneEnd(j, d)
+		if s.now < end {
+			return status{kind: finished, peer: d.peer, until: end}
+		}
+		since = max(since, end)
+	}
+	s.settle(j, c)
+	end := s.claimEnd(j, &c.top)
+	if s.now < end {
+		return status{kind: claimed, peer: c.top.peer, until: end}
+	}
+	return status{kind: free, since: max(since, end), until: forever}
+}
+
+// doneEnd returns the time at which a finished cell is free again: some time
+// after its holder is gone, in which the submitter may still get it from others.
+func (s *Scheduler) doneEnd(j *openJob, d *done) time.Duration {
+	if m := j.member(d.peer); m != nil && m.out && m.revoked.Msg != nil {
+		return m.outAt
+	}
+	switch p := s.peer(d.peer); {
+	case d.bad:
+		return d.badAt
+	case d.peer == s.self:
+		return forever
+	case p == nil:
+		return d.at + s.ttl() + s.times.Grace
+	case p.left:
+		return p.leftAt + s.times.Grace
+	default:
+		return max(p.heard, d.at) + s.ttl() + s.times.Grace
+	}
+}
+
+// claimEnd returns the time until which a claim holds, or held.
+func (s *Scheduler) claimEnd(j *openJob, c *claim) time.Duration {
+	switch {
+	case c.peer == "":
+		return c.seen
+	case c.peer == s.self:
+		return forever
+	}
+	end := c.seen + s.ttl()
+	if at, gone := s.left(c.peer); gone {
+		end = min(end, at)
+	}
+	if m := j.member(c.peer); m != nil && m.out {
+		end = min(end, m.outAt)
+	}
+	return end
+}
+
+// settle lets the next claim take over when the top one has ended.
+func (s *Scheduler) settle(j *openJob, c *cell) {
+	if c.next.peer != "" && s.now >= s.claimEnd(j, &c.top) {
+		c.top, c.next = c.next, claim{}
+	}
+}
+
+// admit takes a peer's claim of a cell, granted by the peer named (""): none).
+//
+// A claim holds over another only if it is higher, and if the holder has granted
+// it or is seen here to have ended. Between equal generations, as two adopters
+// may make them, order alone decides.
+func (s *Scheduler) admit(j *openJob, i uint32, x claim, grantedBy job.PeerID) {
+	c := &j.cells[i]
+	if void(c.released, x.peer, x.gen) {
+		return
+	}
+	s.settle(j, c)
+	for _, known := range []*claim{&c.top, &c.next} {
+		if known.peer == x.peer && known.gen == x.gen {
+			known.seen = max(known.seen, x.seen)
+			known.granted = known.granted || x.granted
+			return
+		}
+	}
+	top := &c.top
+	switch {
+	case x.gen == 0 || x.gen > top.gen+maxGenJump: // generation 0 is the plan's, and known from the start
+	case !j.higher(x, *top):
+	case x.peer == top.peer || s.now >= s.claimEnd(j, top),
+		x.gen == top.gen,
+		x.granted && grantedBy == top.peer,
+		top.peer == s.self && s.contestable(top, x.peer):
+		c.top = x
+		if c.next.peer != "" && !j.higher(c.next, x) {
+			c.next = claim{}
+		}
+	case c.next.peer == "" || j.higher(x, c.next) || s.now >= s.claimEnd(j, &c.next):
+		c.next = x
+	}
+}
+
+// higher reports whether claim x orders above y.
+func (j *openJob) higher(x, y claim) bool {
+	switch {
+	case x.gen != y.gen:
+		return x.gen > y.gen
+	case y.peer == "": // released: it takes a higher generation
+		return false
+	case x.granted != y.granted:
+		return x.granted
+	}
+	a, b := job.Rank(j.id, x.gen, x.peer), job.Rank(j.id, y.gen, y.peer)
+	return a < b || a == b && x.peer < y.peer
+}
+
+// contestable reports whether another peer may honestly have taken an own claim
+// for lost: because it is new, and may not have arrived there in time, or
+// because the two nodes have lost sight of each other since it was made.
+func (s *Scheduler) contestable(own *claim, by job.PeerID) bool {
+	if s.now < own.since+s.ttl() {
+		return true
+	}
+	p := s.peer(by)
+	return p != nil && p.lostAt >= own.since && p.lostAt > 0
+}
+
+func void(released []mark, peer job.PeerID, gen uint32) bool {
+	return slices.ContainsFunc(released, func(m mark) bool { return m.peer == peer && gen <= m.gen })
+}
+
+// release makes a peer's claims of a cell up to a generation void.
+func (s *Scheduler) release(j *openJob, i uint32, peer job.PeerID, gen uint32) {
+	c := &j.cells[i]
+	if k := slices.IndexFunc(c.released, func(m mark) bool { return m.peer == peer }); k >= 0 {
+		c.released[k].gen = max(c.released[k].gen, gen)
+	} else {
+		if len(c.released) >= maxReleased {
+			c.released = slices.Delete(c.released, 0, 1)
+		}
+		c.released = append(c.released, mark{peer, gen})
+	}
+	if c.next.peer == peer && c.next.gen <= gen {
+		c.next = claim{}
+	}
+	if c.top.peer == peer && c.top.gen <= gen {
+		c.top = claim{gen: c.top.gen, since: s.now, seen: s.now}
+		s.settle(j, c)
+	}
+}
+
+// gen returns the generation of a new claim of all cells in [a, b).
+func (j *openJob) gen(r job.Range) uint32 {
+	gen := uint32(0)
+	for i := r.A; i < r.B; i++ {
+		c := &j.cells[i]
+		gen = max(gen, c.top.gen, c.next.gen)
+		for _, m := range c.released {
+			if m.gen < c.top.gen+maxGenJump {
+				gen = max(gen, m.gen)
+			}
+		}
+	}
+	return gen + 1
+}
+
+// runs returns the runs of cells for which is holds.
+func (j *openJob) runs(is func(i uint32) bool) []job.Range {
+	var out []job.Range
+	for i := range uint32(len(j.cells)) {
+		if !is(i) {
+			continue
+		}
+		if n := len(out); n > 0 && out[n-1].B == i {
+			out[n-1].B++
+		} else {
+			out = append(out, job.Range{A: i, B: i + 1})
+		}
+	}
+	return out
+}
+
+// held returns the cells that this node is to render.
+func (s *Scheduler) held(j *openJob, i uint32) bool {
+	st := s.status(j, i)
+	return st.kind == claimed && st.peer == s.self
+}
+
+// heldBy returns the number of cells that a peer holds.
+func (s *Scheduler) heldBy(j *openJob, id job.PeerID) int {
+	n := 0
+	for i := range uint32(len(j.cells)) {
+		if st := s.status(j, i); st.kind == claimed && st.peer == id {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+
+package scheduler
+
+import (
+	"slices"
+	"time"
+
+	"meshnode/job"
+)
+
+// openJob is a job whose manifest is here and which is not over.
+type openJob struct {
+	id        job.ID
+	submitter job.PeerID
+	manifest  *job.Manifest
+	offer     *job.Offer
+	offerRaw  []byte // nil: of this node
+	grid      []job.Cell
+	weight    []float64 // weight[i] is that of the cells before i; one more than cells
+
+	since     time.Duration // when the manifest came
+	offerSent time.Duration // when the offer was last heard or sent
+	offerAt   time.Duration // when it is to be sent next
+
+	cells   []cell
+	open    int       // cells not collected
+	typical float64   // speed of the roster; see relative
+	members []*member // by peer id
+
+	collected job.Signed  // the fullest Collected of the submitter; Msg nil: none
+	mine      *submission // nil: of another node
+	work      work
+	records   []string // keys written
+}
+
+// offered is an offer whose manifest has been asked for.
+type offered struct {
+	signed job.Signed
+	offer  *job.Offer
+	asking bool          // a FetchManifest has not been answered
+	askAt  time.Duration // when to ask again
+	tries  int
+	missed job.PeerID // has facts that could not be taken without the manifest
+}
+
+// member is a peer in its relation to one job.
+type member struct {
+	id       job.PeerID
+	slots    uint32
+	speed    float64
+	rate     float64       // weight per second, by its own word; 0: not known
+	left     int           // cells it said it has left
+	moved    time.Duration // when it last began or finished something
+	reach    uint32        // one after the furthest cell it has finished
+	askAfter time.Duration // no split is asked of it before
+	out      bool          // revoked, or left the job
+	outAt    time.Duration
+	revoked  job.Signed // the submitter's Revoked; Msg nil: none
+}
+
+func newJob(id job.ID, m *job.Manifest, o *job.Offer, raw []byte, now time.Duration) *openJob {
+	grid := m.Grid()
+	j := &openJob{
+		id: id, submitter: m.Submitter, manifest: m, offer: o, offerRaw: raw, grid: grid,
+		weight: make([]float64, len(grid)+1), since: now, offerSent: now,
+		cells: make([]cell, len(grid)), open: len(grid), typical: typicalSpeed(o),
+	}
+	for i, c := range grid {
+		j.weight[i+1] = j.weight[i] + c.Weight()
+	}
+	for _, r := range o.Roster {
+		if m := j.meet(r.Peer); m != nil {
+			m.slots, m.speed = r.Slots, r.Speed
+		}
+	}
+	return j
+}
+
+func (j *openJob) own() bool { return j.mine != nil }
+
+// weigh returns the weight of the cells in [a, b).
+func (j *openJob) weigh(a, b uint32) float64 { return j.weight[b] - j.weight[a] }
+
+// walkTo returns the seconds that a node as fast as the submitter walks from
+// one cell's first frame to another's.
+func (j *openJob) walk(from, to uint32) float64 {
+	if to <= from {
+		return 0
+	}
+	frames := float64(j.frame(to) - j.frame(from))
+	return j.manifest.Walk * frames / float64(j.manifest.Frames())
+}
+
+// frame returns the first frame of a cell, or the number of frames.
+func (j *openJob) frame(cell uint32) uint32 {
+	if int(cell) < len(j.grid) {
+		return j.grid[cell].First
+	}
+	return j.manifest.Frames()
+}
+
+func (j *openJob) member(id job.PeerID) *member {
+	if i, ok := search(j.members, id, func(m *member) job.PeerID { return m.id }); ok {
+		return j.members[i]
+	}
+	return nil
+}
+
+// meet returns the member, remembered from now on if there is room; else nil.
+func (j *openJob) meet(id job.PeerID) *member {
+	i, ok := search(j.members, id, func(m *member) job.PeerID { return m.id })
+	if ok {
+		return j.members[i]
+	}
+	if len(j.members) >= maxMembers {
+		return nil
+	}
+	m := &member{id: id}
+	j.members = slices.Insert(j.members, i, m)
+	return m
+}
+
+// out reports whether nothing of that peer counts in this job.
+func (j *openJob) out(id job.PeerID) bool {
+	m := j.member(id)
+	return m != nil && m.out
+}
+
+// inGrid reports whether a range of cells exists in this job.
+func (j *openJob) inGrid(r job.Range) bool { return r.Len() > 0 && int(r.B) <= len(j.cells) }

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+
+package scheduler
+
+import (
+	"fmt"
+	"slices"
+
+	"meshnode/job"
+)
+
+// lookup returns the open job that a fact is about. A fact of a job that is not
+// known means that this node has missed something which its sender may know.
+func (s *Scheduler) lookup(id job.ID, from job.PeerID) *openJob {
+	j := s.find(id)
+	if j == nil {
+		if s.ended(id) == nil {
+			s.miss(from)
+		}
+		return nil
+	}
+	if j.out(from) {
+		return nil
+	}
+	return j
+}
+
+// miss asks for a pull from a peer.
+func (s *Scheduler) miss(from job.PeerID) {
+	if p := s.peer(from); p != nil {
+		p.missed = true
+	}
+}
+
+func (s *Scheduler) claimed(m job.Signed, msg *job.Claim) {
+	j := s.lookup(msg.Job, m.From)
+	if j == nil || !j.inGrid(msg.Range) || j.meet(m.From) == nil {
+		return
+	}
+	x := claim{peer: m.From, gen: msg.Gen, since: s.now, seen: s.now}
+	var by job.PeerID
+	if m.Grant != nil {
+		if g, ok := m.Grant.Msg.(*job.Grant); ok && g.Job == j.id && g.To == m.From && g.Gen == msg.Gen &&
+			g.Range.A <= msg.Range.A && msg.Range.B <= g.Range.B {
+			by, x.granted = m.Grant.From, true
+		}
+	}
+	for i := msg.Range.A; i < msg.Range.B; i++ {
+		s.admit(j, i, x, by)
+	}
+	j.member(m.From).moved = s.now
+}
+
+func (s *Scheduler) progressed(from job.PeerID, msg *job.Progress) {
+	if p := s.peer(from); p != nil {
+		p.idle, p.idleAt = msg.Idle, s.now
+	}
+	for i := range msg.Held {
+		h := &msg.Held[i]
+		j := s.lookup(h.Job, from)
+		if j == nil || !j.inGrid(h.Range) {
+			continue
+		}
+		m := j.meet(from)
+		if m == nil {
+			continue
+		}
+		m.rate = h.Rate
+		if left := h.Left.Len(); left != m.left {
+			m.left, m.moved = left, s.now
+		}
+		for c := range h.Left.Cells() {
+			s.admit(j, c, claim{peer: from, gen: h.Gen, since: s.now, seen: s.now}, "")
+		}
+	}
+	s.findLost(from)
+}
+
+// findLost pulls from a peer that has stopped repeating a claim although no Done
+// of that cell has come: the Done was lost.
+func (s *Scheduler) findLost(from job.PeerID) {
+	stale := s.now - s.times.Progress*3/2
+	for _, j := range s.jobs {
+		for i := range j.cells {
+			c := &j.cells[i]
+			if c.top.peer == from && c.top.seen < stale && s.status(j, uint32(i)).kind == claimed && c.top.since < stale {
+				s.miss(from)
+				return
+			}
+		}
+	}
+}
+
+func (s *Scheduler) released(from job.PeerID, msg *job.Released) {
+	j := s.lookup(msg.Job, from)
+	if j == nil || !j.inGrid(msg.Range) {
+		return
+	}
+	m := j.meet(from)
+	if m == nil {
+		return
+	}
+	for i := msg.Range.A; i < msg.Range.B; i++ {
+		s.release(j, i, from, msg.Gen)
+		if msg.Cause == job.CauseFailed || msg.Cause == job.CauseFatal {
+			j.cells[i].fail(from, msg.Gen)
+		}
+	}
+	if msg.Cause == job.CauseDiverged {
+		m.out, m.outAt = true, s.now
+	}
+	if !j.own() {
+		return
+	}
+	switch msg.Cause {
+	case job.CauseFailed:
+		j.mine.reason = msg.Reason
+		s.do(Tell{j.id, fmt.Sprintf("%s could not render %v: %s", s.name(from), msg.Range, firstLine(msg.Reason))})
+	case job.CauseFatal:
+		s.fail(j, msg.Reason)
+	case job.CauseDiverged:
+		s.do(Tell{j.id, fmt.Sprintf("%s leaves the job: %s", s.name(from), firstLine(msg.Reason))})
+	}
+}
+
+// fail notes that rendering failed under a claim.
+func (c *cell) fail(peer job.PeerID, gen uint32) {
+	if m := (mark{peer, gen}); !slices.Contains(c.failed, m) && len(c.failed) < maxReleased {
+		c.failed = append(c.failed, m)
+	}
+}
+
+func (s *Scheduler) doneBy(m job.Signed, msg *job.Done) {
+	j := s.lookup(msg.Job, m.From)
+	if j == nil || int(msg.Cell) >= len(j.cells) || j.meet(m.From) == nil {
+		return
+	}
+	s.addDone(j, msg.Cell, done{peer: m.From, output: msg.Output, size: msg.Size, at: s.now, raw: m.Raw})
+}
+
+// addDone notes a finished cell. A peer's first word counts.
+func (s *Scheduler) addDone(j *openJob, cell uint32, d done) {
+	c := &j.cells[cell]
+	if len(c.done) >= maxDone || slices.ContainsFunc(c.done, func(o done) bool { return o.peer == d.peer }) {
+		return
+	}
+	c.done = append(c.done, d)
+	s.learned++
+	if m := j.meet(d.peer); m != nil {
+		m.moved = s.now
+		m.reach = max(m.reach, cell+1)
+	}
+	if d.peer != s.self {
+		s.stop(j, cell)
+	}
+}
+
+func (s *Scheduler) collectedBy(m job.Signed, msg *job.Collected) {
+	j := s.find(msg.Job)
+	if j == nil || m.From != j.submitter {
+		return
+	}
+	for _, r := range msg.Cells {
+		for i := r.A; i < min(r.B, uint32(len(j.cells))); i++ {
+			if c := &j.cells[i]; !c.collected {
+				c.collected = true
+				j.open--
+				s.learned++
+				for _, d := range c.done[:min(1, len(c.done))] {
+					c.from = d.peer
+				}
+				s.stop(j, i)
+			}
+		}
+	}
+	if old, ok := j.collected.Msg.(*job.Collected); !ok || old.Cells.Len() <= msg.Cells.Len() {
+		j.collected = m
+	}
+	if msg.Final {
+		s.forget(j, m)
+	}
+}
+
+func (s *Scheduler) revokedBy(m job.Signed, msg *job.Revoked) {
+	j := s.find(msg.Job)
+	if j == nil || m.From != j.submitter {
+		return
+	}
+	s.revoke(j, msg.Peer, m)
+}
+
+// revoke makes nothing count that a peer did for a job and that is not collected.
+func (s *Scheduler) revoke(j *openJob, id job.PeerID, word job.Signed) {
+	m := j.meet(id)
+	if m == nil || m.revoked.Msg != nil {
+		return
+	}
+	m.out, m.outAt, m.revoked = true, s.now, word
+	if id == s.self {
+		s.leave(j)
+	}
+}
+
+func (s *Scheduler) canceled(m job.Signed, msg *job.Cancel) {
+	s.offered = slices.DeleteFunc(s.offered, func(o *offered) bool { return o.signed.From == m.From && o.offer.Job == msg.Job })
+	if j := s.find(msg.Job); j != nil && m.From == j.submitter {
+		s.forget(j, m)
+	}
+}
+
+// firstLine shortens a renderer's output to what fits in a line of news.
+func firstLine(text string) string {
+	for i, r := range text {
+		if r == '\n' || i > 200 {
+			return text[:i]
+		}
+	}
+	return text
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+
+package scheduler
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"meshnode/job"
+)
+
+// peer is what this node knows of another one.
+type peer struct {
+	id     job.PeerID
+	advert *job.Advert // nil: it has not joined
+	left   bool
+	leftAt time.Duration
+	heard  time.Duration // last message of its own
+	silent bool          // nothing heard for a time to live, after it had been heard
+	lostAt time.Duration // when it last left or fell silent
+	idle   uint32        // free slots, by its last Progress
+	idleAt time.Duration // when it said so; 0: never
+	pulled time.Duration // when it was last asked for its state
+	missed bool          // it may know what we do not: pull
+}
+
+func (s *Scheduler) peer(id job.PeerID) *peer {
+	if i, ok := search(s.peers, id, func(p *peer) job.PeerID { return p.id }); ok {
+		return s.peers[i]
+	}
+	return nil
+}
+
+// meet returns the peer, remembered from now on if there is room; else nil.
+func (s *Scheduler) meet(id job.PeerID) *peer {
+	i, ok := search(s.peers, id, func(p *peer) job.PeerID { return p.id })
+	if ok {
+		return s.peers[i]
+	}
+	if id == s.self || len(s.peers) >= maxPeers && !s.dropStranger() {
+		return nil
+	}
+	p := &peer{id: id, heard: s.now}
+	i, _ = search(s.peers, id, func(p *peer) job.PeerID { return p.id })
+	s.peers = slices.Insert(s.peers, i, p)
+	return p
+}
+
+// dropStranger makes room by forgetting a peer that is not there.
+func (s *Scheduler) dropStranger() bool {
+	for i, p := range s.peers {
+		if p.left || p.advert == nil && p.silent {
+			s.peers = slices.Delete(s.peers, i, i+1)
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Scheduler) peerJoined(ev PeerJoined) {
+	p := s.meet(ev.Peer)
+	if p == nil {
+		return
+	}
+	again := p.advert != nil && !p.left
+	p.advert, p.left, p.silent, p.heard = ev.Advert, false, false, s.now
+	if again {
+		return
+	}
+	s.pull(p)
+	for _, c := range s.plans {
+		c.callAt = min(c.callAt, s.now)
+	}
+	for _, j := range s.jobs {
+		if j.own() {
+			j.offerAt = min(j.offerAt, max(s.now, j.offerSent+s.times.Progress))
+		}
+	}
+}
+
+func (s *Scheduler) peerLeft(id job.PeerID) {
+	p := s.peer(id)
+	if p == nil || p.left {
+		return
+	}
+	p.left, p.leftAt, p.lostAt, p.idle = true, s.now, s.now, 0
+	for _, j := range s.jobs {
+		if j.own() && s.heldBy(j, id) > 0 {
+			s.do(Tell{j.id, fmt.Sprintf("%s has left: its cells go to others", s.name(id))})
+		}
+	}
+}
+
+// heard notes that a peer is there. A message that was on its way when the peer
+// left does not bring it back.
+func (s *Scheduler) heard(id job.PeerID) {
+	p := s.meet(id)
+	if p == nil || p.left && s.now < p.leftAt+s.times.Progress {
+		return
+	}
+	p.left, p.silent, p.heard = false, false, s.now
+}
+
+// notice finds the peers that have fallen silent.
+func (s *Scheduler) notice() {
+	for _, p := range s.peers {
+		if p.left || p.silent {
+			continue
+		}
+		if at := p.heard + s.ttl(); s.now >= at {
+			p.silent, p.lostAt = true, at
+		}
+	}
+}
+
+// ttl is the time for which a claim lasts without being repeated.
+func (s *Scheduler) ttl() time.Duration {
+	if len(s.peers) > largeMesh {
+		return 2 * s.times.TTL
+	}
+	return s.times.TTL
+}
+
+// left reports whether a peer is known to have gone, and when.
+func (s *Scheduler) left(id job.PeerID) (time.Duration, bool) {
+	if p := s.peer(id); p != nil && p.left {
+		return p.leftAt, true
+	}
+	return 0, false
+}
+
+// there reports whether a peer can be expected to answer.
+func (s *Scheduler) there(id job.PeerID) bool {
+	p := s.peer(id)
+	return p != nil && !p.left && (p.advert != nil || !p.silent)
+}
+
+func (s *Scheduler) name(id job.PeerID) string {
+	if id == s.self {
+		return "this node"
+	}
+	if p := s.peer(id); p != nil && p.advert != nil && p.advert.Name != "" {
+		return p.advert.Name
+	}
+	return id.Short()
+}
+
+// suits returns nil when a node with that advert may work on a job with that
+// need that another node submitted, or the reason why not.
+func suits(a *job.Advert, n job.Need) error {
+	switch {
+	case a.Paused:
+		return errors.New("paused")
+	case a.Sandbox == "none" || a.Sandbox == "":
+		if a.Lacks != "" {
+			return fmt.Errorf("no sandbox: %s", a.Lacks)
+		}
+		return errors.New("no sandbox")
+	case a.Slots == 0:
+		if a.Lacks != "" {
+			return fmt.Errorf("no slots: %s", a.Lacks)
+		}
+		return errors.New("no slots")
+	}
+	return installed(a, n)
+}
+
+// installed returns nil when one of a node's environments meets the need.
+func installed(a *job.Advert, n job.Need) error {
+	err := fmt.Errorf("no %s", n.Renderer)
+	for _, e := range a.Environments {
+		why := e.Meets(n)
+		if why == nil {
+			return nil
+		}
+		if e.Renderer == n.Renderer {
+			err = why
+		}
+	}
+	return err
+}
+
+// resources takes this node's own advert. Cells of others that it may not
+// render any more are given back.
+func (s *Scheduler) resources(a *job.Advert) {
+	s.advert = *a
+	for _, j := range s.jobs {
+		if !j.own() && !s.canWork(j) {
+			s.giveUp(j, job.CauseBusy, "")
+		}
+	}
+}

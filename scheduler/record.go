@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+
+package scheduler
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"meshnode/job"
+)
+
+// Record is the value of a Persist. Which fields are set depends on the key:
+//
+//	job/<id>                   Job: an open job
+//	job/<id>/claims            Claims: what this node holds of it
+//	job/<id>/done/<page>       Cells: what this node has rendered of it
+//	job/<id>/collected/<page>  Cells: what this node, its submitter, has collected
+//
+// A page has the cells [page*PageCells, (page+1)*PageCells).
+type Record struct {
+	V      uint          `cbor:"0,keyasint"`
+	Job    *JobRecord    `cbor:"1,keyasint,omitempty"`
+	Claims []ClaimRecord `cbor:"2,keyasint,omitempty"`
+	Cells  []CellRecord  `cbor:"3,keyasint,omitempty"`
+}
+
+// JobRecord is an open job. Its manifest is a block.
+type JobRecord struct {
+	Offer      job.Offer  `cbor:"0,keyasint"`
+	Submitter  job.PeerID `cbor:"1,keyasint"`
+	Raw        []byte     `cbor:"2,keyasint,omitempty"` // the offer's envelope, if another node signed it
+	LocalSlots uint32     `cbor:"3,keyasint,omitempty"` // of a job of this node
+}
+
+// ClaimRecord is a range that this node holds.
+type ClaimRecord struct {
+	Range job.Range `cbor:"0,keyasint"`
+	Gen   uint32    `cbor:"1,keyasint"`
+	Grant []byte    `cbor:"2,keyasint,omitempty"`
+}
+
+// CellRecord is a finished cell.
+type CellRecord struct {
+	Cell   uint32  `cbor:"0,keyasint"`
+	Output job.CID `cbor:"1,keyasint"`
+	Size   uint64  `cbor:"2,keyasint,omitempty"`
+}
+
+// PageCells is the number of cells of a page.
+const PageCells = 64
+
+// maxRecord bounds a record that is read back.
+const maxRecord = 4 << 20
+
+var (
+	recordEnc = must(cbor.CoreDetEncOptions().EncMode())
+	recordDec = must(cbor.DecOptions{
+		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
+		IndefLength:       cbor.IndefLengthForbidden,
+		TagsMd:            cbor.TagsForbidden,
+		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
+		MaxNestedLevels:   8,
+	}.DecMode())
+)
+
+func must[T any](v T, err error) T {
+	if err != nil { // options are constants: a mistake here is found by the first test
+		panic(err)
+	}
+	return v
+}
+
+// Encode returns the stored form.
+func (r *Record) Encode() ([]byte, error) {
+	b, err := recordEnc.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("scheduler: encode record: %w", err)
+	}
+	return b, nil
+}
+
+// DecodeRecord reads a stored record.
+func DecodeRecord(b []byte) (*Record, error) {
+	if len(b) > maxRecord {
+		return nil, fmt.Errorf("scheduler: record of %d bytes, at most %d allowed", len(b), maxRecord)
+	}
+	r := new(Record)
+	if err := recordDec.Unmarshal(b, r); err != nil {
+		return nil, fmt.Errorf("scheduler: decode record: %w", err)
+	}
+	if r.V != job.Version {
+		return nil, errors.New("scheduler: record of another version: remove it")
+	}
+	return r, nil
+}
+
+// record emits the write of a record. Values come from this node alone and are
+// far below any limit, so that encoding cannot fail.
+func (s *Scheduler) record(j *openJob, sub string, r Record) {
+	r.V = job.Version
+	b, err := r.Encode()
+	if err != nil {
+		return
+	}
+	key := recordKey(j.id, sub)
+	if !slices.Contains(j.records, key) {
+		j.records = append(j.records, key)
+	}
+	s.do(Persist{key, b})
+}
+
+func recordKey(id job.ID, sub string) string {
+	if sub == "" {
+		return "job/" + string(id)
+	}
+	return "job/" + string(id) + "/" + sub
+}
+
+func (s *Scheduler) recordJob(j *openJob) {
+	r := JobRecord{Offer: *j.offer, Submitter: j.submitter, Raw: j.offerRaw}
+	if j.own() {
+		r.LocalSlots = j.mine.localSlots
+	}
+	s.record(j, "", Record{Job: &r})
+}
+
+func (s *Scheduler) recordClaims(j *openJob) {
+	var r Record
+	for _, c := range s.claims(j) {
+		r.Claims = append(r.Claims, ClaimRecord{c.Range, c.Gen, c.Grant})
+	}
+	s.record(j, "claims", r)
+}
+
+// recordCell writes the page of a cell again: of those this node has done, or of
+// those it has collected.
+func (s *Scheduler) recordCell(j *openJob, cell uint32) {
+	page := cell / PageCells
+	var r Record
+	for i := page * PageCells; i < min((page+1)*PageCells, uint32(len(j.cells))); i++ {
+		if j.own() {
+			if j.cells[i].collected {
+				r.Cells = append(r.Cells, CellRecord{Cell: i, Output: j.mine.outputs[i]})
+			}
+			continue
+		}
+		for _, d := range j.cells[i].done {
+			if d.peer == s.self {
+				r.Cells = append(r.Cells, CellRecord{i, d.output, d.size})
+			}
+		}
+	}
+	name := "done"
+	if j.own() {
+		name = "collected"
+	}
+	s.record(j, fmt.Sprintf("%s/%d", name, page), r)
+}
+
+// dropRecords deletes a job's records, the job itself first: the others mean
+// nothing without it.
+func (s *Scheduler) dropRecords(j *openJob) {
+	for _, key := range j.records {
+		s.do(Persist{Key: key})
+	}
+	j.records = nil
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+
+package scheduler
+
+import (
+	"time"
+
+	"meshnode/job"
+)
+
+// seek finds work for idle slots: free cells, else a part of what a busy peer
+// holds, else, at the end of a job, a cell that another one is late with.
+func (s *Scheduler) seek() {
+	tried := make(map[job.ID]bool)
+	for {
+		j := s.nextJob(func(j *openJob) bool { return !tried[j.id] && !s.hasWork(j) })
+		if j == nil {
+			return
+		}
+		tried[j.id] = true
+		if s.adopt(j) {
+			s.prepare(j)
+			s.fill()
+		} else if s.askForSplit(j) {
+			s.prepare(j)
+		} else {
+			s.speculate(j)
+		}
+	}
+}
+
+// hasWork reports whether this node holds cells of a job that it has not begun.
+func (s *Scheduler) hasWork(j *openJob) bool {
+	held := 0
+	for i := range uint32(len(j.cells)) {
+		if s.held(j, i) {
+			held++
+		}
+	}
+	for _, st := range j.work.stretches {
+		if st.busy && s.held(j, st.cell) {
+			held--
+		}
+	}
+	return held > 0
+}
+
+// adopt claims a run of free cells when it is this node's turn: those who could
+// take it follow each other by rank, so that mostly one does.
+func (s *Scheduler) adopt(j *openJob) bool {
+	if !s.canPrepare(j) {
+		return false
+	}
+	runs := j.runs(func(i uint32) bool { return s.status(j, i).kind == free && !s.barred(j, i) })
+	for _, r := range runs {
+		at := s.status(j, r.A).since + time.Duration(s.place(j, r.A))*s.times.AdoptStep
+		if s.due(at) {
+			s.claim(j, r, j.gen(r), nil)
+			return true
+		}
+	}
+	return false
+}
+
+// canPrepare reports whether the job's engine is, or may now be, made ready.
+func (s *Scheduler) canPrepare(j *openJob) bool {
+	return j.work.ready || j.work.preparing || s.due(j.work.retryAt)
+}
+
+// place returns how many idle peers come before this node in taking a cell.
+func (s *Scheduler) place(j *openJob, cell uint32) int {
+	mine := job.Rank(j.id, cell, s.self)
+	n := 0
+	for _, p := range s.peers {
+		if s.mayAdopt(j, p) && job.Rank(j.id, cell, p.id) < mine {
+			n++
+		}
+	}
+	return min(n, maxAdoptRank)
+}
+
+// mayAdopt reports whether a peer seems to be idle and able to work on a job.
+func (s *Scheduler) mayAdopt(j *openJob, p *peer) bool {
+	if p.advert == nil || p.left || j.out(p.id) {
+		return false
+	}
+	recent := p.idleAt > 0 && s.now < p.idleAt+idleFor*s.times.Progress
+	if recent && p.idle == 0 {
+		return false
+	}
+	if p.id == j.submitter {
+		m := j.member(p.id)
+		return m != nil && m.slots > 0
+	}
+	return suits(p.advert, j.manifest.Need) == nil
+}
+
+// askForSplit asks the peer that will be busy longest for a part of its range,
+// if both would end sooner, and reports whether an answer is awaited.
+func (s *Scheduler) askForSplit(j *openJob) bool {
+	if j.work.asking != 0 {
+		return true
+	}
+	if !s.canPrepare(j) {
+		return false
+	}
+	mine := s.rate(j, s.self)
+	var best *member
+	most := 0.0
+	for _, l := range s.loads(j) {
+		m := j.member(l.peer)
+		slots, _ := s.size(j, l.peer)
+		if m == nil || l.cells <= int(slots) || !s.there(l.peer) {
+			continue // it has begun them all
+		}
+		rate := s.rate(j, l.peer)
+		left := l.weight / rate
+		both := (l.weight + s.startup(j, s.self, l.last)*mine) / (rate + mine)
+		if left-both < s.times.MinGain.Seconds() || left <= most || !s.due(m.askAfter) {
+			continue
+		}
+		best, most = m, left
+	}
+	if best == nil {
+		return false
+	}
+	s.requestSplit(j, best)
+	return true
+}
+
+func (s *Scheduler) requestSplit(j *openJob, m *member) {
+	m.askAfter = s.now + s.times.Retry
+	j.work.asking = s.ask(m.id, j.id, &job.Split{Job: j.id, Slots: uint32(s.slotsFor(j)), Speed: s.advert.Speed})
+}
+
+// granted takes the answer to a Split; nil when there was none.
+func (s *Scheduler) granted(j *openJob, by job.PeerID, g *job.Grant, raw []byte) {
+	j.work.asking = 0
+	switch {
+	case g == nil || g.Job != j.id || g.To != s.self:
+		if m := j.member(by); m != nil {
+			m.askAfter = s.now + 2*s.times.Retry
+		}
+	case g.Range.Len() == 0:
+		m := j.member(g.Hint)
+		if m == nil || m.out || !s.there(m.id) || s.now < m.askAfter || !s.canWork(j) || s.spare(j) <= 0 || s.hasWork(j) {
+			return
+		}
+		s.requestSplit(j, m)
+	case j.inGrid(g.Range) && s.canWork(j):
+		s.claim(j, g.Range, g.Gen, raw)
+		s.prepare(j)
+	}
+}
+
+// speculate renders a cell that another peer holds and is late with. It is not
+// claimed: whoever is first wins, and the other drops it. Of the idle peers only
+// the first by rank does so, and later the others.
+func (s *Scheduler) speculate(j *openJob) {
+	const soon = 3.0 // seconds; a holder so near the end is not helped
+	var best load
+	latest := 0.0
+	for _, l := range s.loads(j) {
+		m := j.member(l.peer)
+		if m == nil || s.barred(j, l.last) || s.rendering(j, l.last) {
+			continue
+		}
+		rate := s.rate(j, l.peer)
+		slots, _ := s.size(j, l.peer)
+		cell := j.grid[l.last].Weight() / (rate / slots)
+		since := (s.now - max(m.moved, j.since)).Seconds()
+		left := max(l.weight/rate, cell) - since
+		if since > 2*max(l.weight/rate, cell)+soon {
+			left = since // late, and nobody knows for how long: the longer, the worse
+		}
+		mine := s.startup(j, s.self, l.last) + j.grid[l.last].Weight()*s.shareOfSlots(j)/s.rate(j, s.self)
+		wait := float64(s.place(j, l.last))
+		if left < soon+wait || left < mine+s.times.MinGain.Seconds() || left <= latest {
+			continue
+		}
+		best, latest = l, left
+	}
+	if latest == 0 {
+		return
+	}
+	s.prepare(j)
+	if j.work.ready {
+		j.work.stretches = append(j.work.stretches, stretch{next: best.last, end: best.last + 1, extra: true})
+		s.render(j, &j.work.stretches[len(j.work.stretches)-1], best.last)
+	}
+}
+
+// rendering reports whether a cell is being rendered here.
+func (s *Scheduler) rendering(j *openJob, cell uint32) bool {
+	for _, st := range j.work.stretches {
+		if st.busy && st.cell == cell {
+			return true
+		}
+	}
+	return false
+}

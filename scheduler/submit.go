@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: MIT
+
+package scheduler
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"meshnode/job"
+)
+
+// planning is a job of this node that is being planned.
+type planning struct {
+	nonce  job.Nonce
+	need   job.Need
+	callAt time.Duration // when it is called next
+	ready  []job.Member  // who answered, by peer id
+}
+
+// submission is what a submitter keeps of its open job.
+type submission struct {
+	localSlots  uint32
+	outputs     []job.CID // of collected cells
+	fetches     []fetch   // in flight
+	retries     []retry
+	unsaid      bool          // cells were collected since the last Collected
+	collectedAt time.Duration // when the next Collected may be sent
+	assembling  bool
+	reason      string // of the latest failure
+	told        string // why the job waits, as people were told
+}
+
+// fetch is a cell being collected.
+type fetch struct {
+	cell   uint32
+	output job.CID
+}
+
+// retry is a cell that could not be collected.
+type retry struct {
+	cell  uint32
+	tries int
+	after time.Duration
+}
+
+func (s *Scheduler) plan(ev Plan) {
+	if s.planning(ev.Nonce) == nil {
+		s.plans = append(s.plans, &planning{nonce: ev.Nonce, need: ev.Need, callAt: s.now})
+	}
+}
+
+func (s *Scheduler) planning(n job.Nonce) *planning {
+	for _, p := range s.plans {
+		if p.nonce == n {
+			return p
+		}
+	}
+	return nil
+}
+
+// ready notes a peer that answered a call.
+func (s *Scheduler) ready(from job.PeerID, r *job.Ready) {
+	s.heard(from)
+	c := s.planning(r.Nonce)
+	if c == nil || r.Slots == 0 {
+		return
+	}
+	m := job.Member{Peer: from, Slots: r.Slots, Speed: r.Speed, Queue: r.Queue}
+	i, ok := search(c.ready, from, func(m job.Member) job.PeerID { return m.Peer })
+	switch {
+	case ok:
+		c.ready[i] = m
+	case len(c.ready) < job.MaxRoster-1: // one place is this node's own
+		c.ready = slices.Insert(c.ready, i, m)
+	}
+}
+
+// submit offers a planned job.
+func (s *Scheduler) submit(ev Submit) {
+	m := ev.Manifest
+	if m == nil || m.Submitter != s.self || s.find(ev.Job) != nil {
+		s.do(Fail{ev.Job, "scheduler: the manifest is not of this node: publish again"})
+		return
+	}
+	o := &job.Offer{Job: ev.Job, Nonce: m.Nonce}
+	if c := s.planning(m.Nonce); c != nil {
+		for _, r := range c.ready {
+			if s.there(r.Peer) {
+				o.Roster = append(o.Roster, r)
+			}
+		}
+		s.plans = slices.DeleteFunc(s.plans, func(p *planning) bool { return p == c })
+	}
+	if ev.LocalSlots > 0 {
+		o.Roster = append(o.Roster, job.Member{Peer: s.self, Slots: ev.LocalSlots, Speed: s.advert.Speed, Queue: s.queue()})
+	}
+	j := newJob(ev.Job, m, o, nil, s.now)
+	j.mine = &submission{localSlots: ev.LocalSlots, outputs: make([]job.CID, len(j.cells))}
+	j.work.ready = true // the engine that planned it renders it
+	s.jobs = append(s.jobs, j)
+	s.recordJob(j)
+	s.do(Publish{o})
+	s.offerHeard(j)
+	s.takePlan(j)
+}
+
+// abort ends a job of this node at the user's wish.
+func (s *Scheduler) abort(ev Abort) {
+	if c := s.planning(ev.Nonce); c != nil {
+		s.plans = slices.DeleteFunc(s.plans, func(p *planning) bool { return p == c })
+		s.do(Publish{&job.Cancel{Nonce: ev.Nonce, Reason: clip(ev.Reason)}})
+		return
+	}
+	for _, j := range s.jobs {
+		if j.own() && j.manifest.Nonce == ev.Nonce {
+			s.fail(j, ev.Reason)
+			return
+		}
+	}
+}
+
+// fail ends a job of this node without a film.
+func (s *Scheduler) fail(j *openJob, reason string) {
+	cancel := &job.Cancel{Job: j.id, Nonce: j.manifest.Nonce, Reason: clip(reason)}
+	s.do(Publish{cancel}, Fail{j.id, reason})
+	s.forget(j, job.Signed{From: s.self, Msg: cancel})
+}
+
+// clip cuts a reason to what a message may carry.
+func clip(reason string) string {
+	if len(reason) <= job.MaxText {
+		return reason
+	}
+	return strings.ToValidUTF8(reason[:job.MaxText], "")
+}
+
+func (s *Scheduler) assembled(id job.ID) {
+	j := s.find(id)
+	if j == nil || !j.own() {
+		return
+	}
+	final := &job.Collected{Job: id, Cells: job.Ranges{{A: 0, B: uint32(len(j.cells))}}, Final: true}
+	s.do(Publish{final})
+	s.forget(j, job.Signed{From: s.self, Msg: final})
+}
+
+// collect does what the submitter of an open job has to do.
+func (s *Scheduler) collect(j *openJob) {
+	m := j.mine
+	if m.assembling {
+		return
+	}
+	if s.hopeless(j) {
+		s.fail(j, m.reason)
+		return
+	}
+	for i := range uint32(len(j.cells)) {
+		if j.cells[i].collected {
+			continue
+		}
+		for k := range j.cells[i].done {
+			if d := &j.cells[i].done[k]; !d.bad && s.now < s.doneEnd(j, d) {
+				s.get(j, i, d)
+				break
+			}
+		}
+	}
+	if m.unsaid && (j.open == 0 || s.due(m.collectedAt)) {
+		m.unsaid, m.collectedAt = false, s.now+s.times.Progress
+		for _, c := range s.collectedWords(j) {
+			s.do(Publish{c})
+		}
+	}
+	if j.open == 0 {
+		m.assembling = true
+		cells := make(map[uint32]job.CID, len(j.cells))
+		for i, c := range m.outputs {
+			cells[uint32(i)] = c
+		}
+		s.do(Assemble{j.id, cells})
+		return
+	}
+	s.tellWaiting(j)
+}
+
+// get collects a finished cell.
+func (s *Scheduler) get(j *openJob, cell uint32, d *done) {
+	m := j.mine
+	if d.peer == s.self {
+		s.keep(j, cell, d)
+		return
+	}
+	if len(m.fetches) >= maxFetches || slices.ContainsFunc(m.fetches, func(f fetch) bool { return f.cell == cell }) {
+		return
+	}
+	for _, r := range m.retries {
+		if r.cell == cell && !s.due(r.after) {
+			return
+		}
+	}
+	var from, gone []job.PeerID
+	for _, o := range j.cells[cell].done {
+		switch {
+		case o.bad || o.output != d.output || j.out(o.peer):
+		case s.there(o.peer):
+			from = append(from, o.peer)
+		default:
+			gone = append(gone, o.peer)
+		}
+	}
+	m.fetches = append(m.fetches, fetch{cell, d.output})
+	s.do(Fetch{Job: j.id, Cell: cell, CID: d.output, Size: d.size, From: append(from, gone...)})
+}
+
+// keep notes a collected cell.
+func (s *Scheduler) keep(j *openJob, cell uint32, d *done) {
+	c := &j.cells[cell]
+	c.collected, c.from = true, d.peer
+	j.open--
+	j.mine.outputs[cell] = d.output
+	j.mine.unsaid = true
+	s.recordCell(j, cell)
+	s.stop(j, cell)
+}
+
+func (s *Scheduler) fetched(ev Fetched) {
+	j := s.fetchEnded(ev.Job, ev.Cell, ev.CID)
+	if j == nil || j.cells[ev.Cell].collected {
+		return
+	}
+	for k := range j.cells[ev.Cell].done {
+		if d := &j.cells[ev.Cell].done[k]; d.output == ev.CID {
+			s.keep(j, ev.Cell, d)
+			return
+		}
+	}
+}
+
+// fetchFailed finds out whose fault it was. Wrong bytes revoke everybody who
+// announced them; so do bytes that a peer which is there cannot give, after a few
+// tries. Bytes of a peer that has gone are lost.
+func (s *Scheduler) fetchFailed(ev FetchFailed) {
+	j := s.fetchEnded(ev.Job, ev.Cell, ev.CID)
+	if j == nil || j.cells[ev.Cell].collected {
+		return
+	}
+	k := slices.IndexFunc(j.mine.retries, func(r retry) bool { return r.cell == ev.Cell })
+	if k < 0 {
+		k = len(j.mine.retries)
+		j.mine.retries = append(j.mine.retries, retry{cell: ev.Cell})
+	}
+	r := &j.mine.retries[k]
+	r.tries++
+	r.after = s.now + time.Duration(r.tries)*s.times.Retry/2
+	last := r.tries >= maxFetchTries
+	for k := range j.cells[ev.Cell].done {
+		d := &j.cells[ev.Cell].done[k]
+		if d.output != ev.CID || d.bad {
+			continue
+		}
+		there := s.there(d.peer)
+		if d.bad = ev.Bad || last || !there; !d.bad {
+			continue
+		}
+		d.badAt = s.now
+		r.tries, r.after = 0, s.now // the next copy is another matter
+		switch {
+		case ev.Bad:
+			s.revokeFor(j, d.peer, "its output is not what was asked for")
+		case there:
+			s.revokeFor(j, d.peer, "its output cannot be fetched")
+		}
+	}
+}
+
+// fetchEnded returns the job of a fetch that was in flight.
+func (s *Scheduler) fetchEnded(id job.ID, cell uint32, output job.CID) *openJob {
+	j := s.find(id)
+	if j == nil || !j.own() {
+		return nil
+	}
+	n := len(j.mine.fetches)
+	j.mine.fetches = slices.DeleteFunc(j.mine.fetches, func(f fetch) bool { return f == fetch{cell, output} })
+	if len(j.mine.fetches) == n {
+		return nil
+	}
+	return j
+}
+
+func (s *Scheduler) revokeFor(j *openJob, id job.PeerID, reason string) {
+	msg := &job.Revoked{Job: j.id, Peer: id, Reason: reason}
+	s.do(Publish{msg}, Tell{j.id, fmt.Sprintf("nothing that %s renders counts any more: %s", s.name(id), reason)})
+	s.revoke(j, id, job.Signed{From: s.self, Msg: msg})
+}
+
+// collectedWords returns the messages that say what is collected.
+func (s *Scheduler) collectedWords(j *openJob) []*job.Collected {
+	cells := job.Ranges(j.runs(func(i uint32) bool { return j.cells[i].collected }))
+	var out []*job.Collected
+	for part := range slices.Chunk(cells, job.MaxRanges) {
+		out = append(out, &job.Collected{Job: j.id, Cells: part})
+	}
+	return out
+}
+
+// hopeless reports whether a cell has failed so often, or on so many nodes, that
+// the job cannot end well.
+func (s *Scheduler) hopeless(j *openJob) bool {
+	for i := range uint32(len(j.cells)) {
+		if n := len(j.cells[i].failed); n >= maxFailures && s.status(j, i).kind < finished {
+			return true
+		}
+	}
+	return false
+}
+
+// others reports whether a node other than this one may still try a cell that
+// failed here.
+func (s *Scheduler) others(j *openJob, cell uint32) bool {
+	fit := func(id job.PeerID) bool {
+		return !j.out(id) && !slices.ContainsFunc(j.cells[cell].failed, func(m mark) bool { return m.peer == id })
+	}
+	for _, p := range s.peers {
+		if p.advert == nil || !s.there(p.id) || !fit(p.id) {
+			continue
+		}
+		if p.id == j.submitter {
+			if m := j.member(p.id); m != nil && m.slots > 0 {
+				return true
+			}
+		} else if suits(p.advert, j.manifest.Need) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// tellWaiting says why nobody works on a job, when nobody can.
+func (s *Scheduler) tellWaiting(j *openJob) {
+	var reasons []string
+	able := s.canWork(j)
+	for _, p := range s.peers {
+		if p.advert == nil || !s.there(p.id) {
+			continue
+		}
+		why := suits(p.advert, j.manifest.Need)
+		switch {
+		case j.out(p.id):
+			reasons = append(reasons, s.name(p.id)+": has left the job")
+		case why != nil:
+			reasons = append(reasons, s.name(p.id)+": "+why.Error())
+		default:
+			able = true
+		}
+	}
+	text := ""
+	if !able {
+		const most = 8
+		text = "waiting for a peer that can render this"
+		for i, r := range reasons {
+			if i == most {
+				text += fmt.Sprintf("; and %d more", len(reasons)-most)
+				break
+			}
+			sep := "; "
+			if i == 0 {
+				sep = " ("
+			}
+			text += sep + r
+		}
+		if len(reasons) > 0 {
+			text += ")"
+		}
+	}
+	if text != j.mine.told {
+		j.mine.told = text
+		if text != "" {
+			s.do(Tell{j.id, text})
+		}
+	}
+}
