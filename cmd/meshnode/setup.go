@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"meshnode/renderer/manim/environment"
+)
+
+func setupCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "setup",
+		Usage: "install Manim for meshnode, or adopt one",
+		Description: "Makes a Python environment with Manim in the node's folder, or takes the one of\n" +
+			"--python. Nothing else on the computer is changed. Quick when it is done already.\n\n" +
+			"  meshnode setup\n" +
+			"  meshnode setup --python ~/manim/bin/python",
+		Flags: []cli.Flag{homeFlag(), pythonFlag()},
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			home, err := homeFolder(c.String("home"))
+			if err != nil {
+				return err
+			}
+			say := func(line string) { fmt.Fprintln(c.App.Writer, printable(line)) }
+			if c.IsSet("python") {
+				if err := notEmpty(c.String("python")); err != nil {
+					return usagef("--python %v", err)
+				}
+				e, err := environment.Adopt(c.Context, home, c.String("python"))
+				if err != nil {
+					return err
+				}
+				say(fmt.Sprintf("Manim %s of %s is what the node uses from its next start", e.Manim, e.Python))
+				return nil
+			}
+			e, err := environment.Setup(c.Context, home, say)
+			if err != nil {
+				return err
+			}
+			say(fmt.Sprintf("Manim %s, Python %s: %s", e.Manim, e.Version, e.Python))
+			return nil
+		},
+	}
+}
+
+func pythonFlag() cli.Flag {
+	return &cli.StringFlag{Name: "python", Usage: "`path` of a Python with Manim", TakesFile: true, DefaultText: "the one of meshnode setup"}
+}
