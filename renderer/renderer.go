@@ -29,6 +29,10 @@ type Renderer interface {
 	// the hash from then on.
 	SelfTest(ctx context.Context) (hash string, speed float64, err error)
 
+	// Sandbox returns the tier in which Foreign engines run, or why there is
+	// none and what to do. It is quick after the first call.
+	Sandbox(ctx context.Context) (tier string, err error)
+
 	// Warm starts an idle engine for jobs of that trust, so that the next Take
 	// is quick. It does not wait.
 	Warm(trust Trust)

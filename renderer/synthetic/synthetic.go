@@ -61,6 +61,10 @@ func (*Renderer) SelfTest(context.Context) (string, float64, error) {
 	return environment.SelfTest, 1, nil
 }
 
+// Sandbox returns a tier that needs no sandbox: a synthetic scene is not a
+// program.
+func (r *Renderer) Sandbox(context.Context) (string, error) { return "synthetic", r.Foreign }
+
 // Warm does nothing: an engine starts at once.
 func (*Renderer) Warm(renderer.Trust) {}
 

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+
+package node
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// home is the folder of a node: one process owns it.
+//
+//	key            identity, 0600
+//	peers.json     addresses last seen
+//	blocks/        the store
+//	records/       durable state of jobs
+//	environments/  installed renderers
+//	scratch/       engines' files; emptied at start
+//	api.sock       the local API
+//	lock           held while a node runs; contains its process id
+type home struct {
+	dir  string
+	lock *os.File
+}
+
+// openHome makes the folder if need be, and locks it.
+func openHome(dir string) (*home, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("node: home: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("node: home: %w", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("node: home: %w", err)
+	}
+	if err := lockFile(lock); err != nil {
+		owner := make([]byte, 32)
+		n, _ := lock.Read(owner)
+		lock.Close()
+		return nil, fmt.Errorf("node: a node is running on %s already (process %s): use it, or give another --home", dir, strings.TrimSpace(string(owner[:n])))
+	}
+	h := &home{dir, lock}
+	err = lock.Truncate(0)
+	if err == nil {
+		_, err = lock.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	}
+	if err == nil {
+		err = os.RemoveAll(h.path("scratch")) // of a node that was killed
+	}
+	if err == nil {
+		err = os.Mkdir(h.path("scratch"), 0o700)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("node: home: %w", errors.Join(err, h.Close()))
+	}
+	return h, nil
+}
+
+func (h *home) path(name string) string { return filepath.Join(h.dir, name) }
+
+// Close gives up the lock.
+func (h *home) Close() error { return h.lock.Close() }

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"meshnode/blockstore"
+	"meshnode/job"
+	"meshnode/p2p"
+	"meshnode/renderer"
+	"meshnode/scheduler"
+)
+
+// Parts are the rooms that a node puts together. The node closes Network, Store
+// and Renderer.
+type Parts struct {
+	Network  p2p.Network
+	Store    blockstore.Store
+	Renderer renderer.Renderer
+	Records  Records    // durable state of the scheduler
+	Advert   job.Advert // what this node says of itself, before the renderer is known
+	Scratch  string     // folder whose disk fills up; "": not looked at
+	Log      *slog.Logger
+}
+
+// Records keeps the scheduler's records. When Put returns, the record is on
+// disk; a nil value deletes.
+type Records interface {
+	Put(key string, value []byte) error
+}
+
+// Node is one running meshnode. One goroutine owns the scheduler: everything
+// that happens reaches it as an event, through post.
+type Node struct {
+	parts  Parts
+	self   job.PeerID
+	log    *slog.Logger
+	start  time.Time // of the monotonic clock that the scheduler sees
+	ctx    context.Context
+	stop   context.CancelFunc
+	tasks  sync.WaitGroup // every goroutine of the node
+	events chan scheduler.Event
+	asks   chan func(*scheduler.Scheduler)
+	down   chan struct{} // closed when the loop has ended
+
+	asked calls[chan []byte] // requests of peers that wait for the scheduler's Reply
+	home  *home              // nil: none to give up
+	mesh  string             // its name
+
+	dropped atomic.Uint64 // gossip not taken because the node was busy
+	foreign atomic.Uint64 // messages of another protocol version
+
+	mu        sync.Mutex // guards what follows
+	advert    job.Advert
+	readiness readiness
+	works     map[job.ID]*work
+	published map[job.Nonce]*publication
+	history   []JobStatus // of jobs published here that have ended, oldest first
+	names     map[job.PeerID]string
+}
+
+// queueLength bounds the events that wait for the scheduler. Gossip above it is
+// dropped: anti-entropy brings it again.
+const queueLength = 1024
+
+// New starts a node on its parts. The caller must Close it.
+func New(parts Parts) (*Node, error) {
+	n := &Node{
+		parts: parts, self: parts.Network.Self(), log: parts.Log, start: time.Now(),
+		events: make(chan scheduler.Event, queueLength), asks: make(chan func(*scheduler.Scheduler)), down: make(chan struct{}),
+		advert: parts.Advert, works: make(map[job.ID]*work), published: make(map[job.Nonce]*publication),
+		names: map[job.PeerID]string{parts.Network.Self(): parts.Advert.Name},
+	}
+	n.asked.waiting = make(map[uint64]chan []byte)
+	n.readiness.known = make(chan struct{})
+	n.ctx, n.stop = context.WithCancel(context.Background())
+	n.tasks.Go(n.loop)
+	n.tasks.Go(n.followPeers)
+	for topic, kinds := range topics {
+		if err := parts.Network.Listen(topic, n.listener(kinds)); err != nil {
+			n.Close()
+			return nil, fmt.Errorf("node: listen to %s: %w", topic, err)
+		}
+	}
+	parts.Network.Answer(n.answer)
+	if err := n.changeAdvert(func(*job.Advert) {}); err != nil {
+		n.Close()
+		return nil, err
+	}
+	n.tasks.Go(n.followResources)
+	return n, nil
+}
+
+// Close ends the node: cells being rendered are dropped, engines end, and all
+// its goroutines with them.
+func (n *Node) Close() error {
+	n.stop()
+	err := n.parts.Network.Close() // ends followPeers
+	n.tasks.Wait()
+	err = errors.Join(err, n.parts.Renderer.Close(), n.parts.Store.Close())
+	if n.home != nil {
+		err = errors.Join(err, n.home.Close())
+	}
+	return err
+}
+
+// loop owns the scheduler.
+func (n *Node) loop() {
+	defer close(n.down)
+	s := scheduler.New(scheduler.Config{Self: n.self})
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	step := func(ev scheduler.Event) {
+		for _, a := range s.Step(time.Since(n.start), ev) {
+			n.execute(a)
+		}
+		if at, ok := s.Deadline(); ok {
+			timer.Reset(max(0, at-time.Since(n.start)))
+		}
+	}
+	for {
+		select {
+		case <-n.ctx.Done():
+			n.releaseAll()
+			return
+		case ev := <-n.events:
+			step(ev)
+		case ask := <-n.asks:
+			ask(s)
+		case <-timer.C:
+			step(scheduler.Tick{})
+		}
+	}
+}
+
+// post hands an event to the scheduler; it waits while the queue is full. It
+// must not be called from the loop.
+func (n *Node) post(ev scheduler.Event) {
+	select {
+	case n.events <- ev:
+	case <-n.ctx.Done():
+	}
+}
+
+// offer hands an event to the scheduler unless the queue is full.
+func (n *Node) offer(ev scheduler.Event) bool {
+	select {
+	case n.events <- ev:
+		return true
+	default:
+		n.dropped.Add(1)
+		return false
+	}
+}
+
+// ask runs look on the scheduler, between two events, and waits for it.
+func (n *Node) ask(look func(*scheduler.Scheduler)) {
+	done := make(chan struct{})
+	select {
+	case n.asks <- func(s *scheduler.Scheduler) { defer close(done); look(s) }:
+		<-done
+	case <-n.ctx.Done():
+	}
+}
+
+// followPeers turns what the network says into events.
+func (n *Node) followPeers() {
+	for ev := range n.parts.Network.Events() {
+		if ev.Kind == p2p.Left {
+			n.post(scheduler.PeerLeft{Peer: ev.Peer})
+			n.log.Info("peer left", "peer", n.nameOf(ev.Peer))
+			continue
+		}
+		advert, err := job.DecodeAdvert(ev.Advert)
+		if err != nil {
+			n.log.Warn("peer's advert not understood", "peer", ev.Peer.Short(), "err", err)
+			continue
+		}
+		n.mu.Lock()
+		n.names[ev.Peer] = advert.Name
+		n.mu.Unlock()
+		if ev.Kind == p2p.Joined {
+			n.log.Info("peer joined", "peer", advert.Name, "id", ev.Peer.Short())
+		}
+		n.post(scheduler.PeerJoined{Peer: ev.Peer, Advert: advert})
+	}
+}
+
+// nameOf returns what people call a node.
+func (n *Node) nameOf(p job.PeerID) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if name := n.names[p]; name != "" {
+		return name
+	}
+	return p.Short()
+}
+
+// calls numbers things that wait for an answer.
+type calls[T any] struct {
+	mu      sync.Mutex
+	last    uint64
+	waiting map[uint64]T
+}
+
+func (c *calls[T]) add(v T) uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last++
+	c.waiting[c.last] = v
+	return c.last
+}
+
+func (c *calls[T]) take(id uint64) (T, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v, ok := c.waiting[id]
+	delete(c.waiting, id)
+	return v, ok
+}

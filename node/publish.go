@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: MIT
+
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"meshnode/blockstore"
+	"meshnode/job"
+	"meshnode/renderer"
+	"meshnode/scheduler"
+)
+
+// publication is a job of this node, from the key press to the film.
+type publication struct {
+	nonce  job.Nonce
+	id     job.ID // "" while it is being planned
+	name   string
+	man    *job.Manifest
+	engine renderer.Engine
+	cancel context.CancelCauseFunc
+	state  string
+	news   chan Event // to the client; closed before the last event
+
+	cells  chan map[uint32]job.CID // all are collected; one value at most
+	failed chan string             // no film; one value at most
+}
+
+// errCanceled is the cause of a publication that its user has ended.
+var errCanceled = errors.New("canceled")
+
+// progressEvery is how often a publication reports how far it is.
+const progressEvery = 200 * time.Millisecond
+
+// Publish plans a job, offers it to the mesh, collects its cells and assembles
+// the film. It tells emit what happens, last "finished" or "failed", and
+// returns then. Ending ctx cancels the job on every node.
+func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(Event)) {
+	p := &publication{
+		state: "planning", news: make(chan Event, newsLength),
+		cells: make(chan map[uint32]job.CID, 1), failed: make(chan string, 1),
+	}
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		for e := range p.news {
+			emit(e)
+		}
+	}()
+	rand.Read(p.nonce[:])
+	ctx, p.cancel = context.WithCancelCause(ctx)
+	defer p.cancel(nil)
+	unlink := context.AfterFunc(n.ctx, func() { p.cancel(errors.New("the node is stopping")) })
+	defer unlink()
+	n.mu.Lock()
+	n.published[p.nonce] = p
+	n.mu.Unlock()
+
+	film, err := n.film(ctx, p, req)
+	if err != nil && ctx.Err() != nil { // whatever failed, failed because of that
+		err = context.Cause(ctx)
+	}
+	status := JobStatus{ID: p.id, Name: p.name, Submitter: n.self, From: n.nameOf(n.self)}
+	last := Event{Event: "finished", Job: p.id, Name: p.name}
+	if err == nil {
+		last.File, last.SHA256, last.Nodes = film.Files[0], film.sha256, film.nodes
+		if len(film.Files) > 1 {
+			last.Files = film.Files
+		}
+		status.State, status.File, status.Nodes = "finished", last.File, last.Nodes
+		n.post(scheduler.Assembled{Job: p.id})
+	} else {
+		last.Event, last.Text, last.Kind = "failed", err.Error(), FailedRender
+		var scene *renderer.SceneError
+		var usage *renderer.UsageError
+		switch {
+		case errors.As(err, &scene):
+			last.Kind, last.Text = FailedScene, scene.Text
+		case errors.As(err, &usage):
+			last.Kind, last.Text = FailedUsage, usage.Text
+		case errors.Is(err, context.Canceled), errors.Is(err, errCanceled):
+			last.Kind, last.Text = FailedCanceled, "canceled"
+		}
+		status.State, status.Text = "failed", last.Text
+		if last.Kind == FailedCanceled {
+			status.State = "canceled"
+		}
+		n.post(scheduler.Abort{Nonce: p.nonce, Reason: last.Text[:min(len(last.Text), job.MaxText)]})
+	}
+	n.mu.Lock()
+	delete(n.published, p.nonce)
+	const kept = 50
+	n.history = append(n.history, status)
+	n.history = n.history[max(0, len(n.history)-kept):]
+	n.mu.Unlock()
+	if p.engine != nil {
+		n.endEngine(p)
+	}
+	close(p.news)
+	<-told
+	emit(last)
+}
+
+// emit tells the client something; it waits for a slow one.
+func (p *publication) emit(e Event) { p.news <- e }
+
+// newsLength is how many events may wait for a slow client.
+const newsLength = 256
+
+// endEngine closes the engine that planned a job, once no cell uses it.
+func (n *Node) endEngine(p *publication) {
+	if p.id != "" {
+		n.release(p.id) // the scheduler releases it too; twice is harmless
+	}
+	if err := p.engine.Close(); err != nil {
+		n.log.Warn("engine not closed", "job", p.id.Short(), "err", err)
+	}
+}
+
+// finished is a film, with its hash and who rendered it.
+type finished struct {
+	renderer.Film
+	sha256 string
+	nodes  []NodeFrames
+}
+
+func (n *Node) film(ctx context.Context, p *publication, req PublishRequest) (*finished, error) {
+	plan, err := n.plan(ctx, p, req)
+	if err != nil {
+		return nil, err
+	}
+	cells := map[uint32]job.CID{}
+	if !plan.Whole {
+		if cells, err = n.distribute(ctx, p, plan, req); err != nil {
+			return nil, err
+		}
+	}
+	nodes := n.framesBy(p.id)
+	p.emit(Event{Event: "assembling", Job: p.id, Nodes: nodes})
+	return n.assemble(ctx, p, cells, nodes)
+}
+
+// plan walks the scene, while the peers are called.
+func (n *Node) plan(ctx context.Context, p *publication, req PublishRequest) (*renderer.Plan, error) {
+	env, err := n.environment(ctx)
+	if err != nil {
+		return nil, err
+	}
+	n.post(scheduler.Plan{Nonce: p.nonce, Need: job.Need{
+		Renderer: env.Renderer, Version: env.Version, Fingerprint: env.Fingerprint, SelfTest: env.SelfTest,
+	}})
+	if p.engine, err = n.parts.Renderer.Take(ctx, renderer.Own); err != nil {
+		return nil, err
+	}
+	p.emit(Event{Event: "planning"})
+	told := time.Now()
+	plan, err := p.engine.Plan(ctx, renderer.Request{
+		Args: req.Args, Dir: req.Dir, Env: req.Env, CellFrames: req.CellFrames,
+		Console: func(line string) { p.emit(Event{Event: "log", Text: line}) },
+	}, func(at renderer.PlanProgress) {
+		if time.Since(told) >= progressEvery/2 {
+			told = time.Now()
+			p.emit(Event{Event: "planning", Plays: at.Plays, Frames: at.Frames, Name: at.Name})
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, note := range plan.Notes {
+		p.emit(Event{Event: "note", Text: note})
+	}
+	n.mu.Lock()
+	p.name = plan.Name
+	n.mu.Unlock()
+	return plan, nil
+}
+
+// distribute offers a planned job and waits until its cells are collected.
+func (n *Node) distribute(ctx context.Context, p *publication, plan *renderer.Plan, req PublishRequest) (map[uint32]job.CID, error) {
+	man := &job.Manifest{
+		V: job.Version, Submitter: n.self, Nonce: p.nonce, Name: plan.Name, Need: plan.Need, Spec: plan.Spec,
+		Width: plan.Width, Height: plan.Height, FPS: plan.FPS, Plays: plan.Plays, CellFrames: plan.CellFrames, Walk: plan.Walk,
+	}
+	var err error
+	if man.Assets, err = n.importAssets(ctx, plan.Files); err != nil {
+		return nil, err
+	}
+	block, id, err := man.Block()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := n.parts.Store.PutBlock(ctx, block); err != nil {
+		return nil, fmt.Errorf("manifest not stored: %w", err)
+	}
+	if err := n.parts.Store.Pin(ctx, string(id), job.CID(id), man.Assets); err != nil {
+		return nil, fmt.Errorf("manifest not pinned: %w", err)
+	}
+	w := n.workOn(id)
+	w.mu.Lock()
+	w.man, w.engine, w.own = man, p.engine, true
+	w.mu.Unlock()
+	n.mu.Lock()
+	p.id, p.man, p.state = id, man, "rendering"
+	n.mu.Unlock()
+	p.emit(Event{
+		Event: "planned", Job: id, Name: plan.Name, Frames: man.Frames(), Plays: uint32(len(man.Plays)), Cells: uint32(len(man.Grid())),
+		FPS: man.FPS, Width: man.Width, Height: man.Height,
+	})
+	slots := n.currentAdvert().Slots
+	if req.LocalSlots != nil {
+		slots = min(slots, *req.LocalSlots)
+	}
+	n.post(scheduler.Submit{Job: id, Manifest: man, LocalSlots: slots})
+
+	tick := time.NewTicker(progressEvery)
+	defer tick.Stop()
+	var last Event
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case reason := <-p.failed:
+			return nil, errors.New(reason)
+		case cells := <-p.cells:
+			return cells, nil
+		case <-tick.C:
+			if now := n.progress(id); !equalProgress(now, last) {
+				deliver(p.news, now)
+				last = now
+			}
+		}
+	}
+}
+
+func equalProgress(a, b Event) bool {
+	return a.Done == b.Done && a.Rate == b.Rate && a.Seconds == b.Seconds && slices.Equal(a.Nodes, b.Nodes)
+}
+
+func (n *Node) importAssets(ctx context.Context, files []renderer.Asset) (job.CID, error) {
+	sources := make([]blockstore.Source, len(files))
+	for i, f := range files {
+		info, err := os.Stat(f.Source)
+		if err != nil {
+			return "", fmt.Errorf("asset: %w", err)
+		}
+		sources[i] = blockstore.Source{Path: f.Path, Size: info.Size(), Open: func() (io.ReadCloser, error) { return os.Open(f.Source) }}
+	}
+	cid, _, err := n.parts.Store.Import(ctx, sources)
+	if err != nil {
+		return "", fmt.Errorf("assets: %w", err)
+	}
+	return cid, nil
+}
+
+// assemble hands the cells to the engine that planned the job.
+func (n *Node) assemble(ctx context.Context, p *publication, cells map[uint32]job.CID, nodes []NodeFrames) (*finished, error) {
+	n.mu.Lock()
+	p.state = "assembling"
+	n.mu.Unlock()
+	files := make(map[uint32][]string, len(cells))
+	for cell, cid := range cells {
+		dir := fmt.Sprintf("collected/%d", cell)
+		names, err := n.exportCell(ctx, p.engine.Out(), dir, cid)
+		if err != nil {
+			return nil, fmt.Errorf("cell %d: %w", cell, err)
+		}
+		files[cell] = names
+	}
+	film, err := p.engine.Assemble(ctx, files)
+	if err != nil {
+		return nil, err
+	}
+	if len(film.Files) == 0 {
+		return nil, errors.New("the renderer wrote no file")
+	}
+	sum, err := hashFile(film.Files[0])
+	if err != nil {
+		return nil, err
+	}
+	return &finished{*film, sum, nodes}, nil
+}
+
+// exportCell writes a cell's files under dir and returns their names.
+func (n *Node) exportCell(ctx context.Context, out *os.Root, dir string, cid job.CID) ([]string, error) {
+	if err := out.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	root, err := out.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	if err := n.parts.Store.Export(ctx, cid, root); err != nil {
+		return nil, err
+	}
+	block, err := n.parts.Store.Block(ctx, cid, nil)
+	if err != nil {
+		return nil, err
+	}
+	set, err := job.DecodeFileSet(block)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(set.Files))
+	for i, f := range set.Files {
+		names[i] = path.Join(dir, f.Path)
+	}
+	return names, nil
+}
+
+func hashFile(name string) (string, error) {
+	f, err := os.Open(filepath.Clean(name))
+	if err != nil {
+		return "", fmt.Errorf("film: %w", err)
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || info.IsDir() {
+		return "", err // a folder of pictures has no one hash
+	}
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", fmt.Errorf("film: %w", err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// toPublication runs do with the publication of a job of this node, if it is
+// still there. do must not block.
+func (n *Node) toPublication(id job.ID, do func(*publication)) {
+	n.mu.Lock() // held: a publication that is there has not closed its news
+	defer n.mu.Unlock()
+	for _, p := range n.published {
+		if p.id == id && id != "" {
+			do(p)
+		}
+	}
+}
+
+// Cancel ends a job of this node. id may be the end of its id.
+func (n *Node) Cancel(id string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var found []*publication
+	for _, p := range n.published {
+		if p.id != "" && len(id) >= 4 && len(id) <= len(p.id) && string(p.id[len(p.id)-len(id):]) == id {
+			found = append(found, p)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return fmt.Errorf("no running job of this node has the id %q: see \"meshnode jobs\"", id)
+	case 1:
+		found[0].cancel(errCanceled)
+		return nil
+	}
+	return fmt.Errorf("%d jobs have an id that ends in %q: give more of it", len(found), id)
+}

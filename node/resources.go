@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"meshnode/job"
+	"meshnode/renderer"
+	"meshnode/scheduler"
+)
+
+// readiness is what this node knows of its own renderer.
+type readiness struct {
+	known chan struct{} // closed when the first look is over
+	env   job.Environment
+	err   error // why there is none, and what to do
+}
+
+// resourcesEvery is how often free disk and memory are looked at again.
+const resourcesEvery = 30 * time.Second
+
+// followResources looks at the renderer once, and at the machine again and
+// again.
+func (n *Node) followResources() {
+	env, err := n.lookAtRenderer()
+	n.mu.Lock()
+	n.readiness.env, n.readiness.err = env, err
+	n.mu.Unlock()
+	close(n.readiness.known)
+	if err != nil {
+		n.log.Warn("this node does not render", "reason", err)
+		n.warnAdvert(func(a *job.Advert) { a.Lacks = short(err) })
+	} else {
+		n.parts.Renderer.Warm(renderer.Own)
+		tier, err := n.parts.Renderer.Sandbox(n.ctx)
+		n.warnAdvert(func(a *job.Advert) {
+			a.Environments, a.Sandbox = []job.Environment{env}, tier
+			if err != nil {
+				a.Sandbox, a.Lacks = "none", short(err)
+			}
+		})
+		if err != nil {
+			n.log.Warn("this node renders only its own jobs", "reason", err)
+		}
+		n.selfTest()
+	}
+	tick := time.NewTicker(resourcesEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-n.ctx.Done():
+			return
+		case <-tick.C:
+			n.warnAdvert(func(*job.Advert) {})
+		}
+	}
+}
+
+// short returns what an advert can carry of an error.
+func short(err error) string {
+	text := err.Error()
+	return text[:min(len(text), job.MaxText)]
+}
+
+func (n *Node) lookAtRenderer() (job.Environment, error) {
+	ctx, cancel := context.WithTimeout(n.ctx, time.Minute)
+	defer cancel()
+	envs, err := n.parts.Renderer.Environments(ctx)
+	if err != nil {
+		return job.Environment{}, err
+	}
+	if len(envs) == 0 {
+		return job.Environment{}, fmt.Errorf("%s is not installed here: run \"meshnode setup\"", n.parts.Renderer.Name())
+	}
+	return envs[0], nil
+}
+
+// selfTest measures the renderer, and with that warms an engine for others.
+func (n *Node) selfTest() {
+	ctx, cancel := context.WithTimeout(n.ctx, 2*time.Minute)
+	defer cancel()
+	hash, speed, err := n.parts.Renderer.SelfTest(ctx)
+	if err != nil {
+		if n.ctx.Err() == nil {
+			n.log.Warn("self-test failed", "err", err)
+		}
+		return
+	}
+	n.mu.Lock()
+	n.readiness.env.SelfTest = hash
+	env := n.readiness.env
+	n.mu.Unlock()
+	n.warnAdvert(func(a *job.Advert) { a.Environments, a.Speed = []job.Environment{env}, speed })
+	n.parts.Renderer.Warm(renderer.Foreign)
+}
+
+// environment returns the environment for jobs of this node, as soon as it is
+// known, or why there is none.
+func (n *Node) environment(ctx context.Context) (job.Environment, error) {
+	select {
+	case <-n.readiness.known:
+	case <-ctx.Done():
+		return job.Environment{}, ctx.Err()
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.readiness.env, n.readiness.err
+}
+
+// Pause makes the node take no more work of others, or take it again. What it
+// holds of theirs is given up.
+func (n *Node) Pause(paused bool) error {
+	return n.changeAdvert(func(a *job.Advert) { a.Paused = paused })
+}
+
+func (n *Node) currentAdvert() job.Advert {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.advert
+}
+
+// changeAdvert changes what this node says of itself, to the scheduler and to
+// its peers.
+func (n *Node) changeAdvert(change func(*job.Advert)) error {
+	n.mu.Lock()
+	change(&n.advert)
+	n.advert.V = job.Version
+	n.advert.Disk, _ = freeDisk(n.parts.Scratch)
+	advert := n.advert
+	n.mu.Unlock()
+	raw, err := advert.Encode()
+	if err != nil {
+		return err
+	}
+	n.post(scheduler.Resources{Advert: &advert})
+	return n.parts.Network.Advertise(raw)
+}
+
+func (n *Node) warnAdvert(change func(*job.Advert)) {
+	if err := n.changeAdvert(change); err != nil && !errors.Is(err, context.Canceled) && n.ctx.Err() == nil {
+		n.log.Warn("peers not told of this node's resources", "err", err)
+	}
+}
+
+// minFree is the disk space that the store leaves alone, in bytes.
+const minFree = 1 << 30
+
+// roomFor returns how many bytes of a file set may be fetched: at most limit,
+// and never the last of the disk.
+func (n *Node) roomFor(limit uint64) uint64 {
+	free, ok := freeDisk(n.parts.Scratch)
+	if !ok {
+		return limit
+	}
+	return min(limit, max(free, minFree)-minFree)
+}

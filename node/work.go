@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: MIT
+
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"meshnode/blockstore"
+	"meshnode/job"
+	"meshnode/renderer"
+	"meshnode/scheduler"
+)
+
+// work is this node's part in one job: an engine, and the cells it is
+// rendering. The loop creates and releases it; its goroutines end with ctx.
+type work struct {
+	job   job.ID
+	ctx   context.Context
+	end   context.CancelFunc
+	tasks sync.WaitGroup
+
+	mu     sync.Mutex // guards what follows; held while an engine is taken and loaded
+	man    *job.Manifest
+	engine renderer.Engine
+	own    bool // engine is the one that planned the job; it belongs to the publication
+	from   []job.PeerID
+
+	cellsMu sync.Mutex // guards cells; taken after mu
+	cells   map[uint32]*rendering
+}
+
+// workOn returns the node's part in a job, made on first use.
+func (n *Node) workOn(id job.ID) *work {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	w := n.works[id]
+	if w == nil {
+		w = &work{job: id, cells: make(map[uint32]*rendering)}
+		w.ctx, w.end = context.WithCancel(n.ctx)
+		n.works[id] = w
+	}
+	return w
+}
+
+// warm starts an engine for a job that may come.
+func (n *Node) warm(need job.Need) {
+	if need.Renderer == n.parts.Renderer.Name() {
+		n.parts.Renderer.Warm(renderer.Foreign)
+	}
+}
+
+// prepareTime bounds the fetch of a job's assets and the loading of an engine.
+const prepareTime = 5 * time.Minute
+
+func (n *Node) prepare(a scheduler.Prepare) {
+	w := n.workOn(a.Job)
+	w.tasks.Go(func() {
+		w.mu.Lock()
+		w.from = a.From
+		w.mu.Unlock()
+		_, err := n.engineOf(w)
+		if err != nil && w.ctx.Err() == nil {
+			n.log.Warn("job not prepared", "job", a.Job.Short(), "err", err)
+		}
+		n.post(scheduler.Prepared{Job: a.Job, Err: err})
+	})
+}
+
+// engineOf returns the engine of a job, taken and loaded when there is none: at
+// first, and after the last one has ended.
+func (n *Node) engineOf(w *work) (renderer.Engine, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.engine != nil {
+		return w.engine, nil
+	}
+	ctx, cancel := context.WithTimeout(w.ctx, prepareTime)
+	defer cancel()
+	block, err := n.parts.Store.Block(ctx, job.CID(w.job), w.from)
+	if err != nil {
+		return nil, fmt.Errorf("manifest: %w", err)
+	}
+	if w.man, err = job.DecodeManifest(block); err != nil {
+		return nil, err
+	}
+	if err := n.parts.Store.Pin(ctx, string(w.job), job.CID(w.job), w.man.Assets); err != nil {
+		return nil, fmt.Errorf("pin: %w", err)
+	}
+	taken := make(chan struct{}) // the engine starts while the assets travel
+	var engine renderer.Engine
+	var takeErr error
+	go func() {
+		defer close(taken)
+		engine, takeErr = n.parts.Renderer.Take(ctx, renderer.Foreign)
+	}()
+	_, err = n.parts.Store.Fetch(ctx, w.man.Assets, w.from, n.roomFor(job.MaxSetSize))
+	<-taken
+	if takeErr != nil {
+		return nil, takeErr
+	}
+	if err != nil {
+		err = fmt.Errorf("assets: %w", err)
+	} else if err = n.parts.Store.Export(ctx, w.man.Assets, engine.In()); err != nil {
+		err = fmt.Errorf("assets: %w", err)
+	} else if err = engine.Load(ctx, w.man); err != nil {
+		err = fmt.Errorf("load: %w", err)
+	}
+	if err != nil {
+		return nil, errors.Join(err, engine.Close())
+	}
+	w.engine = engine
+	return engine, nil
+}
+
+// render renders a cell and stores its files. A cell that is dropped meanwhile
+// is not reported.
+func (n *Node) render(a scheduler.Render) {
+	w := n.workOn(a.Job)
+	ctx, cancel := context.WithCancel(w.ctx)
+	one := &rendering{cancel}
+	w.cellsMu.Lock()
+	w.cells[a.Cell] = one
+	w.cellsMu.Unlock()
+	w.tasks.Go(func() {
+		done, err := n.renderCell(ctx, w, a.Cell)
+		w.cellsMu.Lock()
+		dropped := w.cells[a.Cell] != one || ctx.Err() != nil
+		if w.cells[a.Cell] == one {
+			delete(w.cells, a.Cell)
+		}
+		w.cellsMu.Unlock()
+		cancel()
+		switch {
+		case dropped:
+		case err != nil:
+			n.log.Warn("cell not rendered", "job", a.Job.Short(), "cell", a.Cell, "err", err)
+			n.post(scheduler.RenderFailed{Job: a.Job, Cell: a.Cell, Class: classOf(err), Reason: reasonOf(err)})
+		default:
+			n.post(done)
+		}
+	})
+}
+
+// rendering is one Render; a cell that is dropped and wanted again has another.
+type rendering struct{ cancel context.CancelFunc }
+
+func (n *Node) renderCell(ctx context.Context, w *work, cell uint32) (scheduler.Rendered, error) {
+	engine, err := n.engineOf(w)
+	if err != nil {
+		return scheduler.Rendered{}, err
+	}
+	start := time.Now()
+	out, err := engine.Render(ctx, cell)
+	if errors.Is(err, renderer.ErrEnded) {
+		n.dropEngine(w, engine) // the next cell takes another
+	}
+	if err != nil {
+		return scheduler.Rendered{}, err
+	}
+	sources := make([]blockstore.Source, len(out.Files))
+	limit := outputLimit(w.man, cell)
+	for i, name := range out.Files {
+		f, size, err := renderer.OpenOutput(engine.Out(), name, limit)
+		if err != nil {
+			return scheduler.Rendered{}, err
+		}
+		defer f.Close()
+		sources[i] = blockstore.Source{Path: name, Size: size, Open: func() (io.ReadCloser, error) { return io.NopCloser(f), nil }}
+	}
+	cid, set, err := n.parts.Store.Import(ctx, sources)
+	if err != nil {
+		return scheduler.Rendered{}, fmt.Errorf("store: %w", err)
+	}
+	if err := n.parts.Store.Pin(ctx, string(w.job), cid); err != nil {
+		return scheduler.Rendered{}, fmt.Errorf("pin: %w", err)
+	}
+	for _, name := range out.Files { // the engine's folder may be memory
+		engine.Out().Remove(name)
+	}
+	return scheduler.Rendered{Job: w.job, Cell: cell, Output: cid, Size: set.Size(), Seconds: time.Since(start).Seconds()}, nil
+}
+
+// outputLimit bounds the bytes of a cell: no output is larger than its raw
+// pictures, and a little for containers.
+func outputLimit(m *job.Manifest, cell uint32) int64 {
+	frames := int64(1)
+	if grid := m.Grid(); int(cell) < len(grid) {
+		frames = int64(grid[cell].Frames)
+	}
+	return min(job.MaxSetSize, 16<<20+frames*int64(m.Width)*int64(m.Height)*4*11/10)
+}
+
+// dropEngine forgets an engine that has ended, unless another goroutine already
+// has.
+func (n *Node) dropEngine(w *work, engine renderer.Engine) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.engine != engine {
+		return
+	}
+	if !w.own {
+		w.engine = nil
+		if err := engine.Close(); err != nil {
+			n.log.Warn("engine not closed", "job", w.job.Short(), "err", err)
+		}
+	}
+}
+
+func classOf(err error) scheduler.Class {
+	switch {
+	case errors.Is(err, renderer.ErrDiverged):
+		return scheduler.Diverged
+	case errors.Is(err, renderer.ErrMemory):
+		return scheduler.Memory
+	}
+	return scheduler.Retry
+}
+
+// reasonOf returns what people should read of an error: the renderer's own
+// output where there is one.
+func reasonOf(err error) string {
+	text := err.Error()
+	if scene := (*renderer.SceneError)(nil); errors.As(err, &scene) {
+		text = scene.Text
+	}
+	return text[max(0, len(text)-job.MaxText):]
+}
+
+func (n *Node) drop(a scheduler.Drop) {
+	w := n.workOn(a.Job)
+	w.cellsMu.Lock()
+	defer w.cellsMu.Unlock()
+	if one := w.cells[a.Cell]; one != nil {
+		one.cancel()
+	}
+}
+
+// release ends the node's part in a job.
+func (n *Node) release(id job.ID) {
+	n.mu.Lock()
+	w := n.works[id]
+	delete(n.works, id)
+	n.mu.Unlock()
+	if w == nil {
+		return
+	}
+	w.end()
+	n.tasks.Go(func() {
+		w.tasks.Wait()
+		if w.engine != nil && !w.own {
+			if err := w.engine.Close(); err != nil {
+				n.log.Warn("engine not closed", "job", id.Short(), "err", err)
+			}
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(n.ctx), 10*time.Second)
+		defer cancel()
+		if err := n.parts.Store.Unpin(ctx, string(id)); err != nil {
+			n.log.Warn("job not unpinned", "job", id.Short(), "err", err)
+		}
+		if _, err := n.parts.Store.Collect(ctx, keepBytes); err != nil {
+			n.log.Warn("old blocks not collected", "err", err)
+		}
+	})
+}
+
+// keepBytes is how much of the store may be blocks that no job needs any more:
+// the same assets often come again.
+const keepBytes = 4 << 30
+
+func (n *Node) releaseAll() {
+	n.mu.Lock()
+	ids := make([]job.ID, 0, len(n.works))
+	for id := range n.works {
+		ids = append(ids, id)
+	}
+	n.mu.Unlock()
+	for _, id := range ids {
+		n.release(id)
+	}
+}
+
+// Time to collect a cell: a fixed part for finding it, and a slow network's.
+const (
+	collectTime    = 20 * time.Second
+	collectPerByte = time.Second / (1 << 20)
+)
+
+// collect brings a cell of a job of this node here.
+func (n *Node) collect(a scheduler.Fetch) {
+	w := n.workOn(a.Job)
+	w.tasks.Go(func() {
+		ctx, cancel := context.WithTimeout(w.ctx, collectTime+time.Duration(a.Size)*collectPerByte)
+		defer cancel()
+		bad, err := n.collectCell(ctx, w, a)
+		if err != nil {
+			if w.ctx.Err() == nil {
+				n.log.Warn("cell not collected", "job", a.Job.Short(), "cell", a.Cell, "err", err)
+			}
+			n.post(scheduler.FetchFailed{Job: a.Job, Cell: a.Cell, CID: a.CID, Bad: bad})
+			return
+		}
+		n.post(scheduler.Fetched{Job: a.Job, Cell: a.Cell, CID: a.CID})
+	})
+}
+
+func (n *Node) collectCell(ctx context.Context, w *work, a scheduler.Fetch) (bad bool, err error) {
+	w.mu.Lock()
+	man := w.man
+	w.mu.Unlock()
+	if man == nil {
+		return false, fmt.Errorf("job %s is not of this node", a.Job.Short())
+	}
+	limit := uint64(outputLimit(man, a.Cell))
+	if a.Size > limit {
+		return true, fmt.Errorf("%d bytes announced, at most %d allowed", a.Size, limit)
+	}
+	set, err := n.parts.Store.Fetch(ctx, a.CID, a.From, limit)
+	if err != nil {
+		return errors.Is(err, blockstore.ErrLimit) || errors.Is(err, job.ErrInvalid), err
+	}
+	if set.Size() != a.Size {
+		return true, fmt.Errorf("%d bytes, %d announced", set.Size(), a.Size)
+	}
+	return false, n.parts.Store.Pin(ctx, string(a.Job), a.CID)
+}
