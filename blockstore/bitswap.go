@@ -51,6 +51,14 @@ const (
 	batches = 4
 )
 
+// A peer that leaves a want unanswered for twice as long as it usually takes,
+// within these bounds, is taken not to have the block, and another is asked.
+// The default lower bound, 50 ms, is less than a queue of 1 MiB blocks takes.
+const (
+	minPatience = 3 * time.Second
+	maxPatience = 15 * time.Second
+)
+
 // NewBitswap returns an exchange with the peers of the mesh that are connected
 // to h, or can be. The mesh name is part of the protocol, so an IPFS node on
 // the same network is no peer. allow says to whom blocks are given; nil means
@@ -70,12 +78,10 @@ func NewBitswap(h host.Host, mesh string, allow func(job.PeerID) bool) *Bitswap 
 
 // Serve implements [Exchange].
 func (b *Bitswap) Serve(local Local) {
-	// A peer that is silent for this long, or twice as long as it usually takes,
-	// is taken not to have the block, and another is asked.
 	patience := client.DefaultDontHaveTimeoutConfig()
-	patience.DontHaveTimeout = stall
-	patience.MinTimeout = stall
-	patience.MaxTimeout = 5 * stall
+	patience.DontHaveTimeout = minPatience
+	patience.MinTimeout = minPatience
+	patience.MaxTimeout = maxPatience
 
 	b.net = bsnet.NewFromIpfsHost(b.host, bsnet.Prefix(b.prefix),
 		bsnet.SupportedProtocols([]protocol.ID{bsnet.ProtocolBitswap}))

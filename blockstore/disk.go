@@ -215,6 +215,9 @@ func (d *diskMedium) listPins() (map[string]map[job.CID]bool, error) {
 		return nil, err
 	}
 	for _, owner := range owners {
+		if !owner.IsDir() {
+			continue // not of this store
+		}
 		files, err := os.ReadDir(filepath.Join(d.pins, owner.Name()))
 		if err != nil {
 			return nil, err

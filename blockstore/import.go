@@ -101,10 +101,9 @@ func declare(files []Source) ([]Source, *job.FileSet, error) {
 			return nil, nil, fmt.Errorf("%w: %q of %d bytes in a set of at most %d", ErrLimit, s.Path, s.Size, int64(job.MaxSetSize))
 		}
 		total += s.Size
-		set.Files[i] = job.File{Path: s.Path, Size: uint64(s.Size)}
-		if n := blockCount(set.Files[i].Size); n > 0 {
-			set.Files[i].Blocks = make([]job.CID, n)
-		}
+		// An empty list, not nil, for an empty file: they are encoded differently.
+		blocks := make([]job.CID, blockCount(uint64(s.Size)))
+		set.Files[i] = job.File{Path: s.Path, Size: uint64(s.Size), Blocks: blocks}
 	}
 	return sources, set, nil
 }

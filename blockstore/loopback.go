@@ -22,8 +22,8 @@ type Loopback struct {
 	ports map[job.PeerID]*port
 }
 
-// stall is how long one peer is waited for before another is asked.
-const stall = 3 * time.Second
+// loopbackPatience is how long one peer is waited for before another is asked.
+const loopbackPatience = time.Second
 
 // Join returns the exchange of one node. An id that joins again replaces the
 // node that had it.
@@ -98,7 +98,7 @@ func (p *port) ask(ctx context.Context, cid job.CID, from []job.PeerID, late map
 		if ctx.Err() != nil {
 			return nil, false
 		}
-		patience, cancel := context.WithTimeout(ctx, stall)
+		patience, cancel := context.WithTimeout(ctx, loopbackPatience)
 		data, err := peer.get(patience, cid)
 		late[peer.id] = patience.Err() != nil
 		cancel()

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -237,18 +238,26 @@ func (s Suite) fetchFromLiar(t *testing.T) {
 }
 
 func (s Suite) fetchFromStalled(t *testing.T) {
-	join := s.Mesh(t)
-	files := map[string][]byte{"a": Bytes(1, 10*job.MaxBlock), "b": Bytes(2, 100)}
-	silent, _ := s.bad(t, join, files, stalled)
-	_, to := s.node(t, join)
-	live, from := s.node(t, join)
-	cid, set := importSet(t, from, files)
-	start := time.Now()
-	if _, err := to.Fetch(deadline(t, wait), cid, []job.PeerID{silent, live}, set.Size()); err != nil {
-		t.Fatal(err)
+	for _, after := range []int32{0, 5} {
+		t.Run(fmt.Sprintf("after %d", after), func(t *testing.T) {
+			join := s.Mesh(t)
+			files := map[string][]byte{"a": Bytes(1, 20*job.MaxBlock), "b": Bytes(2, 100)}
+			var given atomic.Int32
+			silent, _ := s.bad(t, join, files, func(ctx context.Context, data []byte) ([]byte, error) {
+				if given.Add(1) > after {
+					return stalled(ctx, data)
+				}
+				return data, nil
+			})
+			_, to := s.node(t, join)
+			live, from := s.node(t, join)
+			cid, set := importSet(t, from, files)
+			if _, err := to.Fetch(deadline(t, wait), cid, []job.PeerID{silent, live}, set.Size()); err != nil {
+				t.Fatal(err)
+			}
+			wantExport(t, to, cid, files)
+		})
 	}
-	t.Logf("took %v", time.Since(start))
-	wantExport(t, to, cid, files)
 }
 
 // fetchFromLost loses the peer in the middle of a fetch.
