@@ -36,12 +36,14 @@ type openJob struct {
 
 // offered is an offer whose manifest has been asked for.
 type offered struct {
-	signed job.Signed
-	offer  *job.Offer
-	asking bool          // a FetchManifest has not been answered
-	askAt  time.Duration // when to ask again
-	tries  int
-	missed job.PeerID // has facts that could not be taken without the manifest
+	signed      job.Signed
+	offer       *job.Offer
+	asking      bool          // a FetchManifest has not been answered
+	askAt       time.Duration // when to ask again
+	tries       int
+	backlog     []job.Signed // facts of the job
+	backlogSize int          // bytes
+	missed      job.PeerID   // has more facts than the backlog takes
 }
 
 // member is a peer in its relation to one job.

@@ -4,6 +4,7 @@ package scheduler
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"sort"
 
@@ -21,13 +22,13 @@ type Share struct {
 // on every node; peers for which there is nothing to gain are left out.
 //
 // It finds the earliest time T by which the peers, each rendering one range,
-// can be done. A peer has to wait for its queue, walk to its first cell on one
-// core, and then walks and renders its cells on all its slots. Peers with slow
-// cores come first: all of a peer's slots wait for the walk, and a long wait
-// costs least where cores are fast.
+// can be done. A peer has to end its queue, load the job, walk to its first cell
+// on one core, and then walks and renders its cells on all its slots. Peers with
+// slow cores come first: all of a peer's slots wait for the walk, and that costs
+// least where cores are fast. The submitter comes last: it has walked already.
 func Layout(o *job.Offer, m *job.Manifest) []Share {
 	grid := m.Grid()
-	team := rank(o)
+	team := rank(o, m.Submitter)
 	if len(team) == 0 || len(grid) == 0 {
 		return nil
 	}
@@ -38,6 +39,12 @@ func Layout(o *job.Offer, m *job.Manifest) []Share {
 		if t := cost.end(w, 0, total); high == 0 || t < high {
 			high = t // one peer alone can do it
 		}
+	}
+	for range 50 { // it cannot if its place in the order costs it too long a walk
+		if cut := cost.cut(team, high, false); cut[len(cut)-1] == total {
+			break
+		}
+		low, high = high, 2*high
 	}
 	for range 50 {
 		mid := (low + high) / 2
@@ -68,20 +75,35 @@ type worker struct {
 	peer  job.PeerID
 	slots float64
 	speed float64
-	queue float64
-	order uint64 // breaks ties
+	start float64 // seconds until it can begin
+	there bool    // it has walked through the whole job
+	order uint64  // breaks ties
 }
 
-// rank returns the roster's peers that have slots, slow cores first.
-func rank(o *job.Offer) []worker {
+// rank returns the roster's peers that have slots in the order of their ranges.
+func rank(o *job.Offer, submitter job.PeerID) []worker {
 	typical := typicalSpeed(o)
 	var team []worker
 	for _, r := range o.Roster {
-		if r.Slots > 0 {
-			team = append(team, worker{r.Peer, float64(r.Slots), relative(r.Speed, typical), r.Queue, job.Rank(o.Job, 0, r.Peer)})
+		if r.Slots == 0 {
+			continue
 		}
+		w := worker{
+			peer: r.Peer, slots: float64(r.Slots), speed: relative(r.Speed, typical), start: r.Queue,
+			there: r.Peer == submitter, order: job.Rank(o.Job, 0, r.Peer),
+		}
+		if !w.there {
+			w.start += loadSeconds
+		}
+		team = append(team, w)
 	}
 	slices.SortFunc(team, func(a, b worker) int {
+		if a.there != b.there {
+			if b.there {
+				return -1
+			}
+			return 1
+		}
 		return cmp.Or(cmp.Compare(a.speed, b.speed), cmp.Compare(a.order, b.order), cmp.Compare(a.peer, b.peer))
 	})
 	return team
@@ -116,15 +138,15 @@ func relative(speed, typical float64) float64 {
 type cost struct {
 	render []float64 // seconds to render the cells before i
 	walk   []float64 // seconds to walk to cell i
-	most   float64   // seconds of the heaviest cell
 }
 
-// Seconds to render a frame of a moving play, before anything is measured: a
-// fixed part, and one by the pixel. Manim took about 0.015 s at 854 x 480 and
-// 0.055 s at 1920 x 1080.
+// What is assumed before anything is measured: seconds to render a frame of a
+// moving play, with a part for each pixel (Manim took about 0.015 s at 854 x 480
+// and 0.055 s at 1920 x 1080), and to get a job's assets into a warm engine.
 const (
 	frameSeconds = 0.005
 	pixelSeconds = 25e-9
+	loadSeconds  = 0.5
 )
 
 // secondsOf estimates the seconds that one weight of a job takes.
@@ -138,19 +160,22 @@ func newCost(grid []job.Cell, m *job.Manifest) cost {
 	perFrame := m.Walk / float64(m.Frames())
 	perWeight := secondsOf(m)
 	for i, cell := range grid {
-		t := cell.Weight() * perWeight
-		c.render[i+1] = c.render[i] + t
+		c.render[i+1] = c.render[i] + cell.Weight()*perWeight
 		c.walk[i+1] = c.walk[i] + float64(cell.Frames)*perFrame
-		c.most = max(c.most, t)
 	}
 	return c
 }
 
 // end returns when a worker is done with the cells in [a, b).
 func (c *cost) end(w worker, a, b uint32) float64 {
-	work := c.render[b] - c.render[a]
-	work = max(work/w.slots, min(work, c.most)) // a cell is not divided
-	return w.queue + (c.walk[a]+work+(c.walk[b]-c.walk[a])/w.slots)/w.speed
+	n := float64(b - a)
+	cell := (c.render[b] - c.render[a]) / max(n, 1)
+	work := math.Ceil(n/w.slots) * cell // a cell is not divided
+	walk := (c.walk[b] - c.walk[a]) / w.slots
+	if !w.there {
+		walk += c.walk[a]
+	}
+	return w.start + (work+walk)/w.speed
 }
 
 // cut gives each worker in turn as many cells as it can do in time t, and

@@ -9,12 +9,49 @@ import (
 	"meshnode/job"
 )
 
+// about returns the job that a fact is about.
+func about(m job.Message) (job.ID, bool) {
+	switch m := m.(type) {
+	case *job.Claim:
+		return m.Job, true
+	case *job.Released:
+		return m.Job, true
+	case *job.Done:
+		return m.Job, true
+	case *job.Collected:
+		return m.Job, true
+	case *job.Revoked:
+		return m.Job, true
+	}
+	return "", false
+}
+
+// early keeps a fact of a job whose manifest is still on its way.
+func (s *Scheduler) early(m job.Signed) bool {
+	id, ok := about(m.Msg)
+	if !ok || s.find(id) != nil {
+		return false
+	}
+	for _, o := range s.offered {
+		if o.offer.Job != id {
+			continue
+		}
+		if o.backlogSize += len(m.Raw); o.backlogSize > maxBacklog {
+			o.missed = m.From
+		} else {
+			o.backlog = append(o.backlog, m)
+		}
+		ok = false
+	}
+	return !ok
+}
+
 // lookup returns the open job that a fact is about. A fact of a job that is not
 // known means that this node has missed something which its sender may know.
 func (s *Scheduler) lookup(id job.ID, from job.PeerID) *openJob {
 	j := s.find(id)
 	if j == nil {
-		if s.ended(id) == nil {
+		if s.ended(id) == nil && !slices.ContainsFunc(s.offered, func(o *offered) bool { return o.offer.Job == id }) {
 			s.miss(from)
 		}
 		return nil

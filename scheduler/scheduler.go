@@ -59,19 +59,20 @@ func (t Times) withDefaults() Times {
 
 // Bounds of what other nodes can make this one remember.
 const (
-	maxPeers      = 1024    // known peers
-	maxJobs       = 64      // open jobs in all
-	maxPerPeer    = 8       // open jobs of one submitter
-	maxCells      = 400_000 // cells of all open jobs
-	maxMembers    = 512     // peers that worked on one job
-	maxDone       = 4       // copies of one cell
-	maxReleased   = 8       // releases remembered for one cell
-	maxOver       = 256     // jobs remembered after their end
-	maxGenJump    = 64      // a claim may be so far ahead of what is known of its cell
-	maxFetches    = 64      // cells of one job being collected at a time
-	maxFailures   = 3       // tries of a cell before its job fails
-	maxAdoptRank  = 10      // after so many steps anybody adopts
-	largeMesh     = 32      // peers above which Progress may take longer to arrive
+	maxPeers      = 1024      // known peers
+	maxJobs       = 64        // open jobs in all
+	maxPerPeer    = 8         // open jobs of one submitter
+	maxCells      = 400_000   // cells of all open jobs
+	maxMembers    = 512       // peers that worked on one job
+	maxDone       = 4         // copies of one cell
+	maxReleased   = 8         // releases remembered for one cell
+	maxOver       = 256       // jobs remembered after their end
+	maxBacklog    = 256 << 10 // bytes of facts kept until a job's manifest is here
+	maxGenJump    = 64        // a claim may be so far ahead of what is known of its cell
+	maxFetches    = 64        // cells of one job being collected at a time
+	maxFailures   = 3         // tries of a cell before its job fails
+	maxAdoptRank  = 10        // after so many steps anybody adopts
+	largeMesh     = 32        // peers above which Progress may take longer to arrive
 	forever       = time.Duration(math.MaxInt64)
 	idleFor       = 3 // Progress intervals for which a peer's word on its free slots holds
 	minStretch    = 1
@@ -305,7 +306,7 @@ func (s *Scheduler) answer(ev Asked) {
 
 // receive takes a message of a topic, a one-way message, or a fact.
 func (s *Scheduler) receive(m job.Signed) {
-	if m.From == s.self || m.Msg == nil {
+	if m.From == s.self || m.Msg == nil || s.early(m) {
 		return
 	}
 	switch msg := m.Msg.(type) {

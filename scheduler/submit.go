@@ -185,13 +185,9 @@ func (s *Scheduler) collect(j *openJob) {
 	s.tellWaiting(j)
 }
 
-// get collects a finished cell.
+// get collects a cell that another peer has finished.
 func (s *Scheduler) get(j *openJob, cell uint32, d *done) {
 	m := j.mine
-	if d.peer == s.self {
-		s.keep(j, cell, d)
-		return
-	}
 	if len(m.fetches) >= maxFetches || slices.ContainsFunc(m.fetches, func(f fetch) bool { return f.cell == cell }) {
 		return
 	}

@@ -102,6 +102,9 @@ func (s *Scheduler) manifestFetched(ev ManifestFetched) {
 	s.offerHeard(j)
 	s.recordJob(j)
 	s.takePlan(j)
+	for _, m := range found.backlog {
+		s.fact(m, m.From)
+	}
 	if found.missed != "" {
 		s.miss(found.missed)
 	}
@@ -396,21 +399,18 @@ func (s *Scheduler) pulled(from job.PeerID, ev Answered) {
 
 // fact takes one fact that a peer has passed on.
 func (s *Scheduler) fact(f job.Signed, by job.PeerID) {
-	if f.Msg == nil || f.From == s.self {
+	if f.Msg == nil || f.From == s.self || s.early(f) {
 		return
 	}
 	switch msg := f.Msg.(type) {
 	case *job.Offer:
 		s.offer(f, msg)
-		for _, o := range s.offered {
-			if o.offer.Job == msg.Job {
-				o.missed = by // what follows has to be pulled again
-			}
-		}
 	case *job.Claim:
 		if f.From == by {
 			s.claimed(f, msg)
 		}
+	case *job.Released:
+		s.released(f.From, msg)
 	case *job.Done:
 		s.doneBy(f, msg)
 	case *job.Collected:

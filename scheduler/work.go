@@ -161,15 +161,16 @@ func (s *Scheduler) rendered(ev Rendered) {
 		j.work.seconds = j.work.seconds*fade + ev.Seconds
 		j.work.weight = j.work.weight*fade + j.grid[ev.Cell].Weight()
 	}
-	c := &j.cells[ev.Cell]
-	if c.collected || j.out(s.self) {
+	if j.cells[ev.Cell].collected || j.out(s.self) {
 		return
 	}
-	s.addDone(j, ev.Cell, done{peer: s.self, output: ev.Output, size: ev.Size, at: s.now})
+	d := done{peer: s.self, output: ev.Output, size: ev.Size, at: s.now}
+	s.addDone(j, ev.Cell, d)
 	if j.own() {
-		return // the submitter's word that it is collected says more
+		s.keep(j, ev.Cell, &d)
+	} else {
+		s.recordCell(j, ev.Cell)
 	}
-	s.recordCell(j, ev.Cell)
 	s.do(Publish{&job.Done{Job: j.id, Cell: ev.Cell, Output: ev.Output, Size: ev.Size}})
 }
 

@@ -45,7 +45,7 @@ type engine struct {
 }
 
 func newNode(s *Sim, i int, n Node) *node {
-	return &node{Node: n, sim: s, index: i, id: job.PeerID(fmt.Sprintf("node%02d", i)), store: make(map[string]bool)}
+	return &node{Node: n, sim: s, index: i, id: ID(i), store: make(map[string]bool)}
 }
 
 func (n *node) start() {
@@ -237,8 +237,7 @@ func (n *node) check(actions []scheduler.Action) {
 		case scheduler.Publish:
 			switch m := a.Msg.(type) {
 			case *job.Done:
-				if r := n.record(fmt.Sprintf("job/%s/done/%d", m.Job, m.Cell/scheduler.PageCells)); r == nil ||
-					!slices.ContainsFunc(r.Cells, func(c scheduler.CellRecord) bool { return c.Cell == m.Cell && c.Output == m.Output }) {
+				if !n.recorded("done", m) && !n.recorded("collected", m) {
 					n.sim.fail("node %d announces cell %d before it is on disk", n.index, m.Cell)
 				}
 			case *job.Claim:
@@ -252,6 +251,12 @@ func (n *node) check(actions []scheduler.Action) {
 			}
 		}
 	}
+}
+
+// recorded reports whether a page on disk has a finished cell.
+func (n *node) recorded(pages string, m *job.Done) bool {
+	r := n.record(fmt.Sprintf("job/%s/%s/%d", m.Job, pages, m.Cell/scheduler.PageCells))
+	return r != nil && slices.ContainsFunc(r.Cells, func(c scheduler.CellRecord) bool { return c.Cell == m.Cell && c.Output == m.Output })
 }
 
 func (n *node) record(key string) *scheduler.Record {

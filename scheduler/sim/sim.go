@@ -159,6 +159,12 @@ func (s *Sim) newJob(i int, j Job) *jobRun {
 	return r
 }
 
+// Trace sets what is called with a line for everything that happens.
+func (s *Sim) Trace(line func(string)) { s.cfg.Trace = line }
+
+// ID returns the id of the node with that index.
+func ID(i int) job.PeerID { return job.PeerID(fmt.Sprintf("node%02d", i)) }
+
 // At does something at a virtual time.
 func (s *Sim) At(t time.Duration, do func()) {
 	s.seq++
