@@ -24,6 +24,9 @@ import (
 // infoFD is where bubblewrap tells the process id of the job.
 const infoFD = 4
 
+// thisProgram stays the running one when its file is replaced.
+const thisProgram = "/proc/self/exe"
+
 // bubblewraps are where a system installs it. PATH is not asked: it may name
 // folders that others can write to.
 var bubblewraps = []string{"/usr/bin/bwrap", "/bin/bwrap", "/usr/local/bin/bwrap", "/run/current-system/sw/bin/bwrap"}
@@ -129,7 +132,7 @@ func (s *start) run(ctx context.Context, v view) (*Proc, error) {
 		return nil, err
 	}
 	std.attach(cmd)
-	cmd.Path, cmd.Dir, cmd.Env, cmd.ExtraFiles = "/proc/self/exe", "/", []string{}, s.theirs
+	cmd.Dir, cmd.Env, cmd.ExtraFiles = "/", []string{}, s.theirs
 	if err := onStarter(cmd.Start); err != nil {
 		std.close()
 		return nil, describeRefusal(err)
@@ -190,7 +193,7 @@ func (s *start) prepareOwn(v view) (*exec.Cmd, error) {
 	}
 	attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: jobUser, HostID: uid, Size: 1}}
 	attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: jobUser, HostID: gid, Size: 1}}
-	return &exec.Cmd{Args: []string{confineStage}, SysProcAttr: attr}, nil
+	return &exec.Cmd{Path: thisProgram, Args: []string{confineStage}, SysProcAttr: attr}, nil
 }
 
 // rootFolders makes In and Out on the node's side. Root cannot write to a file
@@ -267,11 +270,15 @@ func (s *start) prepareBwrap(v view) (*exec.Cmd, error) {
 	for _, l := range v.links {
 		args = append(args, "--symlink", l.Target, l.Path)
 	}
-	order.Argv = append(args, "--remount-ro", "/", "--", "/"+confineStage)
+	args = append(args, "--remount-ro", "/", "--", "/"+confineStage)
+	if s.owner == 0 {
+		return &exec.Cmd{Path: args[0], Args: args, SysProcAttr: attr}, nil
+	}
+	order.Argv = args
 	if err := sendOrder(s.conn, &order); err != nil {
 		return nil, err
 	}
-	return &exec.Cmd{Args: []string{launchStage}, SysProcAttr: attr}, nil
+	return &exec.Cmd{Path: thisProgram, Args: []string{launchStage}, SysProcAttr: attr}, nil
 }
 
 // handshake follows the child until it is the job.
@@ -291,7 +298,10 @@ func (s *start) handshake(b *boxedProc) (in, out *os.Root, err error) {
 	if in, err = rootAt(inDir); err == nil {
 		if out, err = rootAt(outDir); err == nil {
 			b.spaces = []watched{{in, limits.In.Files}, {out, limits.Out.Files}}
-			if _, err = s.conn.Write([]byte{1}); err == nil {
+			if err = b.preferForOOM(); err == nil {
+				_, err = s.conn.Write([]byte{1})
+			}
+			if err == nil {
 				err = awaitRunning(s.conn)
 			}
 			if err == nil {
@@ -302,6 +312,11 @@ func (s *start) handshake(b *boxedProc) (in, out *os.Root, err error) {
 		in.Close()
 	}
 	return nil, nil, err
+}
+
+// preferForOOM has a machine that runs out of memory end this job first.
+func (b *boxedProc) preferForOOM() error {
+	return os.WriteFile("/proc/"+strconv.Itoa(b.pid)+"/oom_score_adj", []byte("1000"), 0)
 }
 
 // rootAt opens a folder that is in another mount namespace.

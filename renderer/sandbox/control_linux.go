@@ -16,7 +16,7 @@ import (
 
 // Node and helper talk over a pair of packet sockets:
 //
-//	node    -> launch   launchOrder            (Bwrap only)
+//	node    -> launch   launchOrder            (Bwrap, if the node is root)
 //	node    -> confine  confineOrder
 //	confine -> node     report, with In and Out as descriptors
 //	node    -> confine  one byte: go on
@@ -29,11 +29,11 @@ const (
 	orderMax  = 160 << 10 // below the 208 KiB that a Linux socket takes by default
 )
 
-// launchOrder is for the stage that stands before bubblewrap.
+// launchOrder is for the stage that leaves root before bubblewrap.
 type launchOrder struct {
 	Argv   []string // of bubblewrap
-	Staged []mount  // to be put where bubblewrap's user can reach them; root only
-	Become int      // user and group to take; 0 to stay
+	Staged []mount  // to be put where bubblewrap's user can reach them
+	Become int      // user and group to take
 }
 
 // confineOrder is for the stage that becomes the job.

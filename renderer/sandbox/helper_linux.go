@@ -18,7 +18,7 @@ import (
 // The stages of a start, as the program's own name (argv[0]): no command line
 // that a person types can be mistaken for one.
 const (
-	launchStage  = "meshnode-sandbox-launch"  // on the host, before bubblewrap
+	launchStage  = "meshnode-sandbox-launch"  // on the host, as root, before bubblewrap
 	confineStage = "meshnode-sandbox-confine" // in the new namespaces; becomes the job
 	probeStage   = "meshnode-sandbox-probe"   // a job that attacks its sandbox
 )
@@ -61,22 +61,17 @@ func MaybeInit() {
 	os.Exit(1)
 }
 
-// launch prepares the host's side for bubblewrap and becomes it.
+// launch leaves root for the job's user and becomes bubblewrap.
 func launch() error {
 	var o launchOrder
 	if err := receiveOrder(&o); err != nil {
 		return fmt.Errorf("launch: %w", err)
 	}
-	if err := preferForOOM(); err != nil {
-		return err
+	if err := stageMounts(o.Staged); err != nil {
+		return fmt.Errorf("launch: %w", err)
 	}
-	if o.Become != 0 {
-		if err := stageMounts(o.Staged); err != nil {
-			return fmt.Errorf("launch: %w", err)
-		}
-		if err := becomeUser(o.Become); err != nil {
-			return err
-		}
+	if err := becomeUser(o.Become); err != nil {
+		return err
 	}
 	if err := closeOnExec(infoFD + 1); err != nil {
 		return err
@@ -116,9 +111,6 @@ func confine() error {
 	}
 	unix.Umask(0o022)
 	if o.Build {
-		if err := preferForOOM(); err != nil {
-			return err
-		}
 		become := func() error { return nil }
 		if o.Become {
 			become = func() error { return becomeUser(jobUser) }
@@ -181,14 +173,6 @@ func openFolder(path string) (int, error) {
 		return -1, fmt.Errorf("open %s: %w", path, err)
 	}
 	return fd, nil
-}
-
-// preferForOOM lets a machine that runs out of memory end jobs first.
-func preferForOOM() error {
-	if err := os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0); err != nil {
-		return fmt.Errorf("oom score: %w", err)
-	}
-	return nil
 }
 
 // becomeUser changes user and group of this thread and leaves all groups. Raw

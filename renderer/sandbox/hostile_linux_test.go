@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -129,6 +130,9 @@ func TestLimitsEndJob(t *testing.T) {
 				if !errors.Is(exit.Err(), test.want) {
 					t.Errorf("ended as %v, want %v; stderr: %.300s", exit.Err(), test.want, exit.Stderr)
 				}
+				if test.name == "wall" && exit.CPU == 0 {
+					t.Errorf("used no CPU: %+v", exit)
+				}
 				if len(exit.Stderr) > tailSize {
 					t.Errorf("%d bytes of stderr kept", len(exit.Stderr))
 				}
@@ -215,5 +219,37 @@ func TestOrdinaryUser(t *testing.T) {
 	}
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// What the job is told is what it gets: its environment, folder, priority, user.
+func TestInside(t *testing.T) {
+	for _, tier := range boxedTiers {
+		t.Run(string(tier), func(t *testing.T) {
+			t.Setenv("SECRET", "of the node")
+			script := "echo $(/usr/bin/nice) $(/usr/bin/id -u) $(pwd) $HOME $TMPDIR $A $SECRET $(ulimit -c) $(/usr/bin/uname -n); echo $$"
+			p, err := Start(t.Context(), tier, Spec{
+				Argv: []string{"/bin/sh", "-c", script}, Env: []string{"A=b c"}, Dir: "/out", Limits: Limits{Nice: 19},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.Close()
+			p.Stdout().SetReadDeadline(time.Now().Add(10 * time.Second))
+			text, err := io.ReadAll(p.Stdout())
+			if want := "19 1000 /out /tmp /tmp b c 0 sandbox\n1\n"; string(text) != want {
+				t.Errorf("said %q, want %q; %v, %s", text, want, err, p.Stderr())
+			}
+		})
+	}
+}
+
+// A program that is not there is told at the start, not by silence.
+func TestMissingProgram(t *testing.T) {
+	for _, tier := range boxedTiers {
+		p, err := Start(t.Context(), tier, Spec{Argv: []string{"/usr/bin/none-such"}})
+		if p != nil || !errors.Is(err, os.ErrNotExist) && !strings.Contains(err.Error(), "/usr/bin/none-such: no such file") {
+			t.Errorf("%s: %v", tier, err)
+		}
 	}
 }

@@ -143,8 +143,11 @@ func runCheck(ctx context.Context, tier Tier, r Runtime, v view) Result {
 // secretsOf names what the probe tries to read: the folders and the files in
 // them, without what jobs may read.
 func secretsOf(r Runtime, readable []string) []string {
+	open := func(path string) bool {
+		return slices.ContainsFunc(readable, func(p string) bool { return below(path, p) })
+	}
 	folders := slices.Clone(r.Secret)
-	if home, err := os.UserHomeDir(); err == nil {
+	if home, err := os.UserHomeDir(); err == nil && !open(home) { // some system users have theirs in /usr
 		folders = append(folders, home)
 	}
 	const most = 100 // of each folder
@@ -153,7 +156,7 @@ func secretsOf(r Runtime, readable []string) []string {
 		entries, _ := os.ReadDir(dir)
 		for _, e := range entries[:min(len(entries), most)] {
 			path := filepath.Join(dir, e.Name())
-			if e.Type().IsRegular() && !slices.ContainsFunc(readable, func(p string) bool { return below(path, p) }) {
+			if e.Type().IsRegular() && !open(path) {
 				paths = append(paths, path)
 			}
 		}

@@ -30,7 +30,11 @@ func TestProbe(t *testing.T) {
 	if err := os.WriteFile(secret+"/node.key", []byte("secret"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r.Secret = append(r.Secret, secret)
+	managed := secret + "/environments/manim" // a runtime may lie in the node's home
+	if err := os.MkdirAll(managed, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r.Secret, r.ReadOnly = append(r.Secret, secret), append(r.ReadOnly, managed)
 	for _, tier := range boxedTiers {
 		t.Run(string(tier), func(t *testing.T) {
 			trial := ProbeTier(t.Context(), tier, r)

@@ -16,14 +16,15 @@ const preferredUser = 0x7ffe0000
 
 // unusedUser returns a number for the job's user and group, outside, when the
 // node is root: one that owns nothing. In a container that does not have the
-// preferred one it is the highest there.
+// preferred one it is the highest there. It is 0 if there is no other, and root
+// is an ordinary user outside of the container: then that will do.
 func unusedUser() (int, error) {
 	f, err := os.Open("/proc/self/uid_map")
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close()
-	highest := 0
+	highest, ordinary := 0, false
 	for s := bufio.NewScanner(f); s.Scan(); {
 		var first, outside, count int
 		if n, _ := fmt.Sscan(s.Text(), &first, &outside, &count); n != 3 || count < 1 {
@@ -33,8 +34,9 @@ func unusedUser() (int, error) {
 			return preferredUser, nil
 		}
 		highest = max(highest, first+count-1)
+		ordinary = ordinary || first == 0 && outside != 0
 	}
-	if highest == 0 {
+	if highest == 0 && !ordinary {
 		return 0, errors.New("root has no other user number here to run jobs with: run the node as an ordinary user")
 	}
 	return highest, nil
