@@ -9,17 +9,17 @@ import (
 	"testing"
 )
 
-// realPython returns an interpreter with Manim: $MESHNODE_TEST_PYTHON, or one
+// realPython returns an interpreter with Manim: $MESHNODE_PYTHON, or one
 // on PATH.
 func realPython(t *testing.T) string {
 	t.Helper()
-	if p := os.Getenv("MESHNODE_TEST_PYTHON"); p != "" {
+	if p := os.Getenv("MESHNODE_PYTHON"); p != "" {
 		return p
 	}
 	if p := onPath(t.Context(), t.TempDir()); p != "" {
 		return p
 	}
-	t.Skip("no Python with Manim: set MESHNODE_TEST_PYTHON")
+	t.Skip("no Python with Manim: set MESHNODE_PYTHON")
 	return ""
 }
 

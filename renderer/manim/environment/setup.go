@@ -116,7 +116,6 @@ func Setup(ctx context.Context, home string, progress func(line string)) (*Envir
 	if err != nil {
 		return nil, err
 	}
-	progress("Manim " + e.Manim + " is ready: " + e.Python)
 	return e, nil
 }
 

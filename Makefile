@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+# "make demo" and "make test" do all that is needed on a fresh Debian or Ubuntu:
+# system packages, the build, and Manim under ~/.meshnode (or $MESHNODE_HOME).
+# Everything says what it installs before it does, and is quick the second time.
+
+SHELL := /bin/sh
+export PATH := $(PATH):/usr/local/go/bin
+export CGO_ENABLED := 0
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+BUILD   := go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+RACE    := ./scheduler/... ./p2p/... ./blockstore/... ./node/...
+SHARED  ?= ../shared
+FUZZTIME ?= 20s
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+RUFF        := ruff==0.17.6
+
+# The Python with Manim that tests, demo and benchmarks use: the one that
+# "meshnode setup" makes, unless another is named.
+ifeq ($(origin MESHNODE_PYTHON),undefined)
+MESHNODE_PYTHON := $(or $(MESHNODE_HOME),$(HOME)/.meshnode)/environments/manim-0.22.0/bin/python
+SETUP           := ./meshnode setup
+else
+SETUP           := :
+endif
+export MESHNODE_PYTHON
+
+.PHONY: help build setup test demo bench sim fuzz conformance lint release-check clean
+
+help:
+	@echo 'make demo           three nodes on this computer render examples/mesh.py'
+	@echo 'make build          build ./meshnode'
+	@echo 'make test           vet, unit tests, race detector, end-to-end tests'
+	@echo 'make lint           gofmt, vet, staticcheck, govulncheck, ruff'
+	@echo 'make bench          measure against stock Manim, as docs/benchmarks.md tells'
+	@echo 'make sim            many simulated meshes (SEEDS=n)'
+	@echo 'make fuzz           each fuzz target for FUZZTIME ($(FUZZTIME))'
+	@echo 'make conformance    compare with stock Manim over the gallery in $(SHARED)'
+	@echo 'make release-check  build for every supported system into dist/'
+
+build:
+	@scripts/prepare
+	$(BUILD) -o meshnode ./cmd/meshnode
+
+# setup-for-PURPOSE: as build, with what PURPOSE needs, and Manim.
+setup-for-%:
+	@scripts/prepare $*
+	$(BUILD) -o meshnode ./cmd/meshnode
+	@$(SETUP)
+
+demo: setup-for-demo
+	@go run ./scripts/demo
+
+test: setup-for-test
+	go vet ./...
+	go test $$(go list ./... | grep -v '/e2e')
+	CGO_ENABLED=1 go test -race $(RACE)
+	go test -count=1 -timeout 20m ./e2e/...
+
+bench: setup-for-demo
+	go run ./bench
+
+sim:
+	go test -count=1 -timeout 60m ./scheduler/sim -seeds $(or $(SEEDS),2000)
+
+fuzz: build
+	@for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+		done; \
+	done
+
+conformance:
+	@if [ -d $(SHARED)/conform ]; then \
+		$(MAKE) --no-print-directory setup-for-conformance && scripts/conformance $(SHARED); \
+	else \
+		echo 'conformance: skipped, there is no $(SHARED)/conform'; \
+	fi
+
+lint: .make/ruff/bin/ruff
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+		[ -z "$$unformatted" ] || { echo "gofmt these: $$unformatted"; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	go run $(GOVULNCHECK) ./...
+	.make/ruff/bin/ruff check
+	.make/ruff/bin/ruff format --check
+
+.make/ruff/bin/ruff: Makefile
+	python3 -m venv .make/ruff
+	.make/ruff/bin/python -m pip install --quiet --disable-pip-version-check $(RUFF)
+	@touch $@
+
+release-check:
+	@for target in linux/amd64 linux/arm64 darwin/arm64 windows/amd64 freebsd/amd64; do \
+		os=$${target%/*} arch=$${target#*/}; suffix=; [ $$os = windows ] && suffix=.exe; \
+		echo "$$target"; \
+		GOOS=$$os GOARCH=$$arch $(BUILD) -o dist/meshnode-$(VERSION)-$$os-$$arch$$suffix ./cmd/meshnode || exit 1; \
+	done
+
+clean:
+	rm -rf meshnode dist .make
