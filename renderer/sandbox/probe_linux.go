@@ -140,8 +140,8 @@ func runCheck(ctx context.Context, tier Tier, r Runtime, v view) Result {
 	return result
 }
 
-// secretsOf names what the probe tries to read: the folders and the files in
-// them, without what jobs may read.
+// secretsOf names what the probe tries to read: the secret folders and the files
+// in them. A folder that a runtime lies in is there, bare, for the way to it.
 func secretsOf(r Runtime, readable []string) []string {
 	open := func(path string) bool {
 		return slices.ContainsFunc(readable, func(p string) bool { return below(path, p) })
@@ -151,12 +151,14 @@ func secretsOf(r Runtime, readable []string) []string {
 		folders = append(folders, home)
 	}
 	const most = 100 // of each folder
-	paths := folders
+	var paths []string
 	for _, dir := range folders {
+		if !slices.ContainsFunc(readable, func(p string) bool { return below(p, dir) }) {
+			paths = append(paths, dir)
+		}
 		entries, _ := os.ReadDir(dir)
 		for _, e := range entries[:min(len(entries), most)] {
-			path := filepath.Join(dir, e.Name())
-			if e.Type().IsRegular() && !open(path) {
+			if path := filepath.Join(dir, e.Name()); e.Type().IsRegular() && !open(path) {
 				paths = append(paths, path)
 			}
 		}
