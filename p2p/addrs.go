@@ -80,7 +80,7 @@ func netInterfaces() []netInterface {
 }
 
 // expand turns the addresses listened on into addresses to dial: those of the
-// interfaces, IPv4 first. Loopback is left out where there is anything else.
+// interfaces, IPv4 first.
 func expand(listening []ma.Multiaddr, interfaces []netInterface) []ma.Multiaddr {
 	var found []netip.AddrPort
 	for _, a := range listening {
@@ -99,14 +99,21 @@ func expand(listening []ma.Multiaddr, interfaces []netInterface) []ma.Multiaddr 
 			}
 		}
 	}
-	if slices.ContainsFunc(found, func(a netip.AddrPort) bool { return !a.Addr().IsLoopback() }) {
-		found = slices.DeleteFunc(found, func(a netip.AddrPort) bool { return a.Addr().IsLoopback() })
-	}
 	slices.SortFunc(found, netip.AddrPort.Compare) // IPv4 sorts first
 	found = slices.Compact(found)
 	var addrs []ma.Multiaddr
 	for _, a := range found {
 		addrs = append(addrs, tcpAddr(a.Addr(), int(a.Port())))
+	}
+	return withoutLoopback(addrs)
+}
+
+// withoutLoopback drops addresses that only this machine can dial, unless
+// there are no others.
+func withoutLoopback(addrs []ma.Multiaddr) []ma.Multiaddr {
+	isLoopback := func(a ma.Multiaddr) bool { ip, _ := ipPort(a); return ip.IsLoopback() }
+	if others := slices.DeleteFunc(slices.Clone(addrs), isLoopback); len(others) > 0 {
+		return others
 	}
 	return addrs
 }

@@ -17,8 +17,9 @@ const (
 	maxRefused = 1024
 )
 
-// gate decides who may connect: any Ed25519 peer that was not found to be of
-// another mesh. A private mesh will ask for its members here.
+// gate decides who may connect: any peer with an Ed25519 key. A peer that was
+// found to be of another mesh is not dialed for a while, but may dial, to find
+// out the same. A private mesh will ask for its members here.
 type gate struct {
 	mu      sync.Mutex
 	refused map[peer.ID]time.Time // until when
@@ -60,7 +61,7 @@ func (g *gate) InterceptAccept(network.ConnMultiaddrs) bool { return true }
 
 func (g *gate) InterceptSecured(_ network.Direction, id peer.ID, _ network.ConnMultiaddrs) bool {
 	_, err := ed25519Key(id)
-	return err == nil && !g.refuses(id)
+	return err == nil
 }
 
 func (g *gate) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }

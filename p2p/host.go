@@ -171,7 +171,7 @@ func New(config Config) (*Host, error) {
 		libp2p.ConnectionGater(h.gate),
 		libp2p.DialRanker(swarm.NoDelayDialRanker),
 		libp2p.WithDialTimeout(dialTimeout),
-		libp2p.AddrsFactory(func([]ma.Multiaddr) []ma.Multiaddr { return h.dialAddrs() }),
+		libp2p.AddrsFactory(func(own []ma.Multiaddr) []ma.Multiaddr { return withoutLoopback(dialable(own)) }),
 		libp2p.UserAgent("meshnode"),
 		libp2p.DisableRelay(),
 		libp2p.ForceReachabilityPrivate(), // no dialing of others to learn whether this node is reachable
@@ -335,9 +335,6 @@ func (h *Host) Addrs() []string {
 }
 
 func (h *Host) dialAddrs() []ma.Multiaddr {
-	if h.libp2p == nil { // while libp2p builds it
-		return nil
-	}
 	return expand(h.libp2p.Network().ListenAddresses(), netInterfaces())
 }
 

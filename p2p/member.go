@@ -20,6 +20,7 @@ const (
 	joinTimeout = 10 * time.Second // a connection that has not become a join by then is closed
 	muteTimeout = 5 * time.Second  // a joined peer that the topics do not reach for so long is dialed anew
 	retryPush   = time.Second      // after an advert did not get through
+	farewell    = time.Second      // for a node of another mesh to find that out too
 )
 
 // member is a peer with a connection, or that had one a moment ago. A goroutine
@@ -38,6 +39,7 @@ type member struct {
 	pushed    pushed
 	unreached time.Time // since when the topics do not reach a joined peer; zero: they do
 	joined    bool
+	refused   time.Time     // since when it is known to be of another mesh; zero: it is not
 	changed   chan struct{} // closed and replaced when joined changes, and when the member parts
 	requests  chan struct{} // slots for requests to it
 }
@@ -116,20 +118,26 @@ func (h *Host) attend(m *member) {
 // look again if nothing happens.
 func (h *Host) tend(m *member) time.Duration {
 	err := h.pushAdvert(m)
-	if errors.Is(err, ErrMesh) {
-		h.turnAway(m.id)
-		return joinTimeout
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()
 	reached := h.gossip.reaches(m.id)
 	switch {
+	case errors.Is(err, ErrMesh) && m.refused.IsZero():
+		m.refused = now
+		h.gate.refuse(m.id)
+		m.announceLocked()
+		return farewell
+	case errors.Is(err, ErrMesh):
+		if now.Sub(m.refused) >= farewell {
+			h.closeLocked(m)
+		}
+		return farewell
 	case !m.joined && m.here && reached && m.pushed.conns > 0:
 		h.joinLocked(m)
 		return time.Hour
 	case !m.joined && now.Sub(m.since) >= joinTimeout:
-		h.redialLocked(m)
+		h.closeLocked(m)
 		return joinTimeout
 	case err != nil:
 		return retryPush
@@ -147,7 +155,7 @@ func (h *Host) tend(m *member) time.Duration {
 			// Gossipsub gives up a peer of which several connections broke in turn,
 			// though one still stands; a new connection makes it begin anew.
 			m.unreached = now
-			h.redialLocked(m)
+			h.closeLocked(m)
 			return muteTimeout
 		}
 		return left
@@ -178,16 +186,10 @@ func (m *member) announceLocked() {
 	m.changed = make(chan struct{})
 }
 
-// redialLocked closes every connection of a peer; what comes next starts anew.
-func (h *Host) redialLocked(m *member) {
+// closeLocked closes every connection of a peer; what comes next starts anew.
+func (h *Host) closeLocked(m *member) {
 	m.since = time.Now()
 	h.wg.Go(func() { _ = h.libp2p.Network().ClosePeer(m.id) })
-}
-
-// turnAway has nothing more to do with a node of another mesh.
-func (h *Host) turnAway(id peer.ID) {
-	h.gate.refuse(id)
-	_ = h.libp2p.Network().ClosePeer(id)
 }
 
 func (h *Host) hasJoined(m *member) bool {
@@ -204,13 +206,15 @@ func (h *Host) part(m *member) bool {
 	if h.connected(m.id) {
 		return false
 	}
-	never := !m.joined
+	if !m.joined {
+		h.book.dialed(m.id, false, time.Now())
+	}
+	if !m.refused.IsZero() {
+		h.gate.refuse(m.id) // Connect may have pardoned it meanwhile
+	}
 	h.leaveLocked(m)
 	close(m.changed)
 	delete(h.members, m.id)
-	if never {
-		h.book.dialed(m.id, false, time.Now())
-	}
 	h.wakeKeep()
 	return true
 }
@@ -220,19 +224,18 @@ func (h *Host) waitJoined(ctx context.Context, id peer.ID) error {
 	for {
 		h.mu.Lock()
 		m, ok := h.members[id]
-		joined := ok && m.joined
+		joined, refused := ok && m.joined, ok && !m.refused.IsZero()
 		var changed chan struct{}
 		if ok {
 			changed = m.changed
 		}
 		h.mu.Unlock()
-		if joined {
+		switch {
+		case joined:
 			return nil
-		}
-		if !ok {
-			if h.gate.refuses(id) {
-				return fmt.Errorf("%w: %s", ErrMesh, id)
-			}
+		case refused || h.gate.refuses(id):
+			return fmt.Errorf("%w: %s", ErrMesh, id)
+		case !ok:
 			return fmt.Errorf("%w: %s closed the connection", ErrUnreachable, id)
 		}
 		select {

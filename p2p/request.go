@@ -37,8 +37,7 @@ func (h *Host) Answer(handle func(ctx context.Context, from job.PeerID, data []b
 
 // Request sends data to a peer and returns its answer.
 func (h *Host) Request(ctx context.Context, to job.PeerID, data []byte) ([]byte, error) {
-	deadline, ok := ctx.Deadline()
-	if !ok {
+	if _, ok := ctx.Deadline(); !ok {
 		return nil, errors.New("p2p: request: the context needs a deadline")
 	}
 	if len(data) > job.MaxMessage {
@@ -62,7 +61,7 @@ func (h *Host) Request(ctx context.Context, to job.PeerID, data []byte) ([]byte,
 		return nil, err
 	}
 	defer release()
-	answer, err := h.exchange(ctx, id, deadline, data)
+	answer, err := h.exchange(ctx, id, data)
 	switch {
 	case err == nil:
 		return answer, nil
@@ -94,14 +93,13 @@ func (h *Host) requestSlot(ctx context.Context, id peer.ID) (release func(), err
 	}
 }
 
-func (h *Host) exchange(ctx context.Context, id peer.ID, deadline time.Time, data []byte) ([]byte, error) {
+func (h *Host) exchange(ctx context.Context, id peer.ID, data []byte) ([]byte, error) {
 	s, err := h.libp2p.NewStream(network.WithNoDial(ctx, "request"), id, h.requestProtocol)
 	if err != nil {
 		return nil, h.streamError(id, err)
 	}
 	stop := context.AfterFunc(ctx, func() { s.Reset() })
 	defer stop()
-	_ = s.SetDeadline(deadline)
 	if err := writeFrame(s, data); err != nil {
 		s.Reset()
 		return nil, err
