@@ -18,6 +18,9 @@ type cell struct {
 	failed    []mark // claims under which rendering failed
 	collected bool
 	from      job.PeerID // who rendered it; of collected cells, if known
+
+	known  bool // status is up to date
+	status status
 }
 
 // claim is a peer's hold of one cell.
@@ -25,8 +28,8 @@ type claim struct {
 	peer    job.PeerID
 	gen     uint32
 	granted bool
-	since   time.Duration
-	seen    time.Duration // when it was last repeated
+	since   time.Duration // when it was first heard
+	until   time.Duration // when it ends unless it is repeated
 }
 
 // done is a peer's word that it has rendered a cell.
@@ -51,7 +54,7 @@ type status struct {
 	kind  kind
 	peer  job.PeerID    // who holds it, or has done it
 	since time.Duration // when it became free
-	until time.Duration // when this may change without a message
+	until time.Duration // before then only an event changes it
 }
 
 type kind uint8
@@ -63,7 +66,28 @@ const (
 	kept     // collected
 )
 
+// status returns what a cell is. It is asked for every cell in almost every
+// step, so it is kept until a fact about the cell or the presence of a peer
+// changes, or until time changes it.
 func (s *Scheduler) status(j *openJob, i uint32) status {
+	c := &j.cells[i]
+	if !c.known || s.now >= c.status.until {
+		c.status, c.known = s.derive(j, i), true
+	}
+	return c.status
+}
+
+// forgetStatus is to be called when a peer comes or goes.
+func (s *Scheduler) forgetStatus() {
+	for _, j := range s.jobs {
+		for i := range j.cells {
+			j.cells[i].known = false
+		}
+	}
+}
+
+// derive finds what a cell is from the facts.
+func (s *Scheduler) derive(j *openJob, i uint32) status {
 	c := &j.cells[i]
 	if c.collected {
 		return status{kind: kept, peer: c.from, until: forever}
@@ -109,11 +133,11 @@ func (s *Scheduler) doneEnd(j *openJob, d *done) time.Duration {
 func (s *Scheduler) claimEnd(j *openJob, c *claim) time.Duration {
 	switch {
 	case c.peer == "":
-		return c.seen
+		return c.until
 	case c.peer == s.self:
 		return forever
 	}
-	end := c.seen + s.ttl()
+	end := c.until
 	if at, gone := s.left(c.peer); gone {
 		end = min(end, at)
 	}
@@ -141,9 +165,10 @@ func (s *Scheduler) admit(j *openJob, i uint32, x claim, grantedBy job.PeerID) {
 		return
 	}
 	s.settle(j, c)
+	c.known = false
 	for _, known := range []*claim{&c.top, &c.next} {
 		if known.peer == x.peer && known.gen == x.gen {
-			known.seen = max(known.seen, x.seen)
+			known.until = max(known.until, x.until)
 			known.granted = known.granted || x.granted
 			return
 		}
@@ -197,6 +222,7 @@ func void(released []mark, peer job.PeerID, gen uint32) bool {
 // release makes a peer's claims of a cell up to a generation void.
 func (s *Scheduler) release(j *openJob, i uint32, peer job.PeerID, gen uint32) {
 	c := &j.cells[i]
+	c.known = false
 	if k := slices.IndexFunc(c.released, func(m mark) bool { return m.peer == peer }); k >= 0 {
 		c.released[k].gen = max(c.released[k].gen, gen)
 	} else {
@@ -209,7 +235,7 @@ func (s *Scheduler) release(j *openJob, i uint32, peer job.PeerID, gen uint32) {
 		c.next = claim{}
 	}
 	if c.top.peer == peer && c.top.gen <= gen {
-		c.top = claim{gen: c.top.gen, since: s.now, seen: s.now}
+		c.top = claim{gen: c.top.gen, since: s.now, until: s.now}
 		s.settle(j, c)
 	}
 }

@@ -17,6 +17,13 @@ func (s *Scheduler) rate(j *openJob, id job.PeerID) float64 {
 	return s.typicalRate(j) * slots * speed
 }
 
+// plausible keeps a rate that a peer tells of itself from spoiling every estimate.
+func plausible(rate float64, j *openJob) float64 {
+	const factor = 1000
+	usual := 1 / secondsOf(j.manifest)
+	return min(max(rate, 0), usual*factor)
+}
+
 // ownRate is the rate of this node. A cell that takes longer than it should says
 // something before it is finished.
 func (s *Scheduler) ownRate(j *openJob) float64 {

@@ -74,7 +74,7 @@ func (s *Scheduler) claimed(m job.Signed, msg *job.Claim) {
 	if j == nil || !j.inGrid(msg.Range) || j.meet(m.From) == nil {
 		return
 	}
-	x := claim{peer: m.From, gen: msg.Gen, since: s.now, seen: s.now}
+	x := s.lasting(claim{peer: m.From, gen: msg.Gen})
 	var by job.PeerID
 	if m.Grant != nil {
 		if g, ok := m.Grant.Msg.(*job.Grant); ok && g.Job == j.id && g.To == m.From && g.Gen == msg.Gen &&
@@ -102,12 +102,12 @@ func (s *Scheduler) progressed(from job.PeerID, msg *job.Progress) {
 		if m == nil {
 			continue
 		}
-		m.rate = h.Rate
+		m.rate = plausible(h.Rate, j)
 		if left := h.Left.Len(); left != m.left {
 			m.left, m.moved = left, s.now
 		}
 		for c := range h.Left.Cells() {
-			s.admit(j, c, claim{peer: from, gen: h.Gen, since: s.now, seen: s.now}, "")
+			s.admit(j, c, s.lasting(claim{peer: from, gen: h.Gen}), "")
 		}
 	}
 	s.findLost(from)
@@ -118,9 +118,11 @@ func (s *Scheduler) progressed(from job.PeerID, msg *job.Progress) {
 func (s *Scheduler) findLost(from job.PeerID) {
 	stale := s.now - s.times.Progress*3/2
 	for _, j := range s.jobs {
-		for i := range j.cells {
-			c := &j.cells[i]
-			if c.top.peer == from && c.top.seen < stale && s.status(j, uint32(i)).kind == claimed && c.top.since < stale {
+		for i := range uint32(len(j.cells)) {
+			if st := s.status(j, i); st.kind != claimed || st.peer != from {
+				continue
+			}
+			if top := &j.cells[i].top; top.since < stale && top.until < stale+s.ttl() {
 				s.miss(from)
 				return
 			}
@@ -145,6 +147,7 @@ func (s *Scheduler) released(from job.PeerID, msg *job.Released) {
 	}
 	if msg.Cause == job.CauseDiverged {
 		m.out, m.outAt = true, s.now
+		s.forgetStatus()
 	}
 	if !j.own() {
 		return
@@ -178,7 +181,14 @@ func (s *Scheduler) doneBy(m job.Signed, msg *job.Done) {
 // addDone notes a finished cell. A peer's first word counts.
 func (s *Scheduler) addDone(j *openJob, cell uint32, d done) {
 	c := &j.cells[cell]
-	if len(c.done) >= maxDone || slices.ContainsFunc(c.done, func(o done) bool { return o.peer == d.peer }) {
+	c.known = false
+	if k := slices.IndexFunc(c.done, func(o done) bool { return o.peer == d.peer }); k >= 0 {
+		if o := &c.done[k]; o.output == d.output { // it is there again, and so may be its bytes
+			o.at, o.bad = d.at, false
+		}
+		return
+	}
+	if len(c.done) >= maxDone {
 		return
 	}
 	c.done = append(c.done, d)
@@ -200,7 +210,7 @@ func (s *Scheduler) collectedBy(m job.Signed, msg *job.Collected) {
 	for _, r := range msg.Cells {
 		for i := r.A; i < min(r.B, uint32(len(j.cells))); i++ {
 			if c := &j.cells[i]; !c.collected {
-				c.collected = true
+				c.collected, c.known = true, false
 				j.open--
 				s.learned++
 				for _, d := range c.done[:min(1, len(c.done))] {
@@ -233,6 +243,7 @@ func (s *Scheduler) revoke(j *openJob, id job.PeerID, word job.Signed) {
 		return
 	}
 	m.out, m.outAt, m.revoked = true, s.now, word
+	s.forgetStatus()
 	if id == s.self {
 		s.leave(j)
 	}

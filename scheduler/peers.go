@@ -66,6 +66,7 @@ func (s *Scheduler) peerJoined(ev PeerJoined) {
 	}
 	again := p.advert != nil && !p.left
 	p.advert, p.left, p.silent, p.heard = ev.Advert, false, false, s.now
+	s.forgetStatus()
 	if again {
 		return
 	}
@@ -86,6 +87,7 @@ func (s *Scheduler) peerLeft(id job.PeerID) {
 		return
 	}
 	p.left, p.leftAt, p.lostAt, p.idle = true, s.now, s.now, 0
+	s.forgetStatus()
 	for _, j := range s.jobs {
 		if j.own() && s.heldBy(j, id) > 0 {
 			s.do(Tell{j.id, fmt.Sprintf("%s has left: its cells go to others", s.name(id))})
@@ -99,6 +101,9 @@ func (s *Scheduler) heard(id job.PeerID) {
 	p := s.meet(id)
 	if p == nil || p.left && s.now < p.leftAt+s.times.Progress {
 		return
+	}
+	if p.left {
+		s.forgetStatus()
 	}
 	p.left, p.silent, p.heard = false, false, s.now
 }
@@ -129,6 +134,12 @@ func (s *Scheduler) left(id job.PeerID) (time.Duration, bool) {
 		return p.leftAt, true
 	}
 	return 0, false
+}
+
+// alive reports whether a peer has said something of late.
+func (s *Scheduler) alive(id job.PeerID) bool {
+	p := s.peer(id)
+	return p != nil && !p.left && s.now < p.heard+s.ttl()
 }
 
 // there reports whether a peer can be expected to answer.

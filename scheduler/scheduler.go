@@ -116,6 +116,7 @@ type request struct {
 	id   uint64
 	peer job.PeerID
 	job  job.ID // of a Split; "" for a Pull
+	end  time.Duration
 }
 
 // service remembers when a submitter's job last got a slot.
@@ -195,6 +196,11 @@ func (s *Scheduler) handle(ev Event) {
 // evaluate does everything that is due, and finds the time of what is due next.
 // All timers live here: what is not due yet calls wakeAt.
 func (s *Scheduler) evaluate() {
+	for _, r := range slices.Clone(s.waiting) {
+		if s.due(r.end) {
+			s.answered(Answered{ID: r.id})
+		}
+	}
 	for _, j := range slices.Clone(s.jobs) {
 		if j.own() {
 			s.collect(j)
@@ -264,7 +270,7 @@ func (s *Scheduler) forget(j *openJob, last job.Signed) {
 // ask sends a request whose answer comes with the returned id.
 func (s *Scheduler) ask(to job.PeerID, about job.ID, msg job.Message) uint64 {
 	s.lastID++
-	s.waiting = append(s.waiting, request{s.lastID, to, about})
+	s.waiting = append(s.waiting, request{s.lastID, to, about, s.now + 5*s.times.Answer})
 	s.do(Request{ID: s.lastID, To: to, Msg: msg, Within: s.times.Answer})
 	return s.lastID
 }

@@ -51,7 +51,11 @@ func (s *Scheduler) adopt(j *openJob) bool {
 	if !s.canPrepare(j) {
 		return false
 	}
-	runs := j.runs(func(i uint32) bool { return s.status(j, i).kind == free && !s.barred(j, i) })
+	runs := j.runs(func(i uint32) bool {
+		st := s.status(j, i)
+		s.wakeAt(st.until)
+		return st.kind == free && !s.barred(j, i)
+	})
 	for _, r := range runs {
 		at := s.status(j, r.A).since + time.Duration(s.place(j, r.A))*s.times.AdoptStep
 		if s.due(at) {

@@ -29,8 +29,8 @@ func (s *Scheduler) split(id uint64, thief job.PeerID, msg *job.Split) {
 	}
 	g := &job.Grant{Job: j.id, To: thief, Range: r, Gen: j.gen(r)}
 	for i := r.A; i < r.B; i++ {
-		j.cells[i].top = s.provisional(claim{peer: thief, gen: g.Gen, granted: true, since: s.now})
-		j.cells[i].next = claim{}
+		c := &j.cells[i]
+		c.top, c.next, c.known = s.provisional(claim{peer: thief, gen: g.Gen, granted: true}), claim{}, false
 	}
 	s.recordClaims(j)
 	s.do(Reply{id, g})

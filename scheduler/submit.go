@@ -36,6 +36,7 @@ type submission struct {
 type fetch struct {
 	cell   uint32
 	output job.CID
+	since  time.Duration
 }
 
 // retry is a cell that could not be collected.
@@ -156,6 +157,11 @@ func (s *Scheduler) collect(j *openJob) {
 		s.fail(j, m.reason)
 		return
 	}
+	for _, f := range slices.Clone(m.fetches) {
+		if s.due(f.since + s.times.Prepare) {
+			s.fetchFailed(FetchFailed{Job: j.id, Cell: f.cell, CID: f.output})
+		}
+	}
 	for i := range uint32(len(j.cells)) {
 		if j.cells[i].collected {
 			continue
@@ -206,14 +212,14 @@ func (s *Scheduler) get(j *openJob, cell uint32, d *done) {
 			gone = append(gone, o.peer)
 		}
 	}
-	m.fetches = append(m.fetches, fetch{cell, d.output})
+	m.fetches = append(m.fetches, fetch{cell, d.output, s.now})
 	s.do(Fetch{Job: j.id, Cell: cell, CID: d.output, Size: d.size, From: append(from, gone...)})
 }
 
 // keep notes a collected cell.
 func (s *Scheduler) keep(j *openJob, cell uint32, d *done) {
 	c := &j.cells[cell]
-	c.collected, c.from = true, d.peer
+	c.collected, c.from, c.known = true, d.peer, false
 	j.open--
 	j.mine.outputs[cell] = d.output
 	j.mine.unsaid = true
@@ -256,10 +262,11 @@ func (s *Scheduler) fetchFailed(ev FetchFailed) {
 		if d.output != ev.CID || d.bad {
 			continue
 		}
-		there := s.there(d.peer)
+		there := s.alive(d.peer)
 		if d.bad = ev.Bad || last || !there; !d.bad {
 			continue
 		}
+		j.cells[ev.Cell].known = false
 		d.badAt = s.now
 		r.tries, r.after = 0, s.now // the next copy is another matter
 		switch {
@@ -278,7 +285,7 @@ func (s *Scheduler) fetchEnded(id job.ID, cell uint32, output job.CID) *openJob 
 		return nil
 	}
 	n := len(j.mine.fetches)
-	j.mine.fetches = slices.DeleteFunc(j.mine.fetches, func(f fetch) bool { return f == fetch{cell, output} })
+	j.mine.fetches = slices.DeleteFunc(j.mine.fetches, func(f fetch) bool { return f.cell == cell && f.output == output })
 	if len(j.mine.fetches) == n {
 		return nil
 	}

@@ -56,10 +56,11 @@ func (s *Scheduler) fetchManifests() {
 	const tries = 5
 	s.offered = slices.DeleteFunc(s.offered, func(o *offered) bool { return !o.asking && o.tries >= tries })
 	for _, o := range s.offered {
-		if o.asking || !s.due(o.askAt) {
+		if !s.due(o.askAt) {
 			continue
 		}
-		o.asking = true
+		o.asking, o.askAt = true, s.now+s.times.Prepare
+		s.wakeAt(o.askAt)
 		o.tries++
 		s.do(FetchManifest{o.offer.Job, s.sources(o.signed.From)})
 	}
@@ -124,11 +125,11 @@ func (s *Scheduler) cells() int {
 func (s *Scheduler) takePlan(j *openJob) {
 	j.meet(s.self)
 	for i := range j.cells {
-		j.cells[i].top = claim{since: s.now, seen: s.now}
+		j.cells[i].top = claim{since: s.now, until: s.now}
 	}
 	for _, share := range Layout(j.offer, j.manifest) {
 		for i := share.Range.A; i < share.Range.B; i++ {
-			j.cells[i].top = s.provisional(claim{peer: share.Peer, since: s.now})
+			j.cells[i].top = s.provisional(claim{peer: share.Peer})
 		}
 		if share.Peer != s.self {
 			continue
@@ -147,7 +148,13 @@ func (s *Scheduler) takePlan(j *openJob) {
 
 // provisional makes a claim that ends after ClaimWait unless it is repeated.
 func (s *Scheduler) provisional(c claim) claim {
-	c.seen = s.now - s.ttl() + s.times.ClaimWait
+	c.since, c.until = s.now, s.now+s.times.ClaimWait
+	return c
+}
+
+// lasting makes a claim that ends after the time to live unless it is repeated.
+func (s *Scheduler) lasting(c claim) claim {
+	c.since, c.until = s.now, s.now+s.ttl()
 	return c
 }
 

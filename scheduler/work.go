@@ -47,10 +47,10 @@ func (s *Scheduler) canWork(j *openJob) bool {
 
 // claim makes this node the holder of cells.
 func (s *Scheduler) claim(j *openJob, r job.Range, gen uint32, raw []byte) {
-	x := claim{peer: s.self, gen: gen, granted: raw != nil, since: s.now, seen: s.now}
+	x := s.lasting(claim{peer: s.self, gen: gen, granted: raw != nil})
 	for i := r.A; i < r.B; i++ {
 		if c := &j.cells[i]; c.top.peer == s.self && gen == 0 || j.higher(x, c.top) {
-			c.top, c.next = x, claim{}
+			c.top, c.next, c.known = x, claim{}, false
 		}
 	}
 	if raw != nil {

@@ -206,7 +206,9 @@ func (n *node) setTick() {
 	if !ok {
 		return
 	}
-	at = max(at, n.sim.now+time.Microsecond) // timers are not exact
+	if at <= n.sim.now {
+		n.sim.fail("node %d wants a tick at %v: it would spin", n.index, at)
+	}
 	if n.tick != 0 && n.tick <= at {
 		return
 	}
