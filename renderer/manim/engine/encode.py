@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: MIT
+"""Writing a cell: its frames through Manim's own codec settings, so that the bytes depend on the environment alone."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from PIL import Image
+
+
+class VideoCell:
+    """One video file: one thread and a bit-exact muxer make it the same on every run and any number of cores."""
+
+    def __init__(self, folder: Path, index: int, encoder: dict[str, Any]) -> None:
+        self._final = folder / f"{index}.{encoder['container']}"
+        self._path = folder / f".{index}.{os.getpid()}.tmp"
+        self._shape = (encoder["height"], encoder["width"], 4)
+        self._rate = Fraction(*encoder["rate"])
+        self._pixel_format = encoder["pixel_format"]
+        self._reformatter = av.video.reformatter.VideoReformatter()
+        self._pts = 0
+        self._container = av.open(
+            str(self._path), "w", format=encoder["container"], container_options={"fflags": "+bitexact"}
+        )
+        stream = self._container.add_stream(
+            encoder["codec"], rate=self._rate, options={**encoder["options"], "threads": "1"}
+        )
+        stream.pix_fmt = self._pixel_format
+        stream.width, stream.height = encoder["width"], encoder["height"]
+        stream.codec_context.thread_count = 1
+        self._stream = stream
+
+    def write(self, pixels: np.ndarray, repeat: int = 1) -> None:
+        """Encode the picture repeat times. The caller may change pixels afterwards."""
+        if pixels.shape != self._shape or pixels.dtype != np.uint8:
+            raise ValueError(f"frames must be {self._shape} of uint8, got {pixels.shape} of {pixels.dtype}")
+        frame = _frame(pixels)
+        if self._pixel_format == "rgba":
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgba")  # a copy: the camera draws on
+        else:
+            frame = self._reformat(frame)
+        for _ in range(repeat):
+            frame.pts, frame.time_base = self._pts, 1 / self._rate
+            self._pts += 1
+            for packet in self._stream.encode(frame):
+                self._container.mux(packet)
+
+    def _reformat(self, frame: av.VideoFrame) -> av.VideoFrame:
+        try:
+            return self._reformatter.reformat(frame, format=self._pixel_format, threads=1)
+        except TypeError:  # before PyAV 14 there is no such argument
+            return self._reformatter.reformat(frame, format=self._pixel_format)
+
+    def finish(self) -> list[str]:
+        """Close the file and give it its name; the paths written."""
+        for packet in self._stream.encode():
+            self._container.mux(packet)
+        self._container.close()
+        os.replace(self._path, self._final)
+        return [str(self._final)]
+
+    def abort(self) -> None:
+        """Leave nothing behind."""
+        with suppress(Exception):  # the encoder may have failed, and fail again
+            self._container.close()
+        self._path.unlink(missing_ok=True)
+
+
+class ImageCell:
+    """The pictures of a PNG sequence, named by their number in the sequence."""
+
+    def __init__(self, folder: Path, index: int, image: int, images: int) -> None:
+        self._folder, self._index = folder, index
+        self._next, self._end = image, image + images
+        self._paths: list[str] = []
+
+    def write(self, pixels: np.ndarray, repeat: int = 1) -> None:
+        """Save the picture once, as Manim does however often it is shown."""
+        if self._next == self._end:
+            return  # a later cell of a frozen play: its picture is in the first
+        final = self._folder / f"{self._index}-{self._next}.png"
+        part = self._folder / f".{self._index}.{os.getpid()}.tmp"
+        Image.fromarray(pixels).save(part, format="PNG")
+        os.replace(part, final)
+        self._paths.append(str(final))
+        self._next += 1
+
+    def finish(self) -> list[str]:
+        return self._paths
+
+    def abort(self) -> None:
+        for path in self._paths:
+            Path(path).unlink(missing_ok=True)
+
+
+def _frame(pixels: np.ndarray) -> av.VideoFrame:
+    """A frame that borrows the array where PyAV can, and copies it elsewhere."""
+    try:
+        return av.VideoFrame.from_numpy_buffer(pixels, "rgba")
+    except (AttributeError, ValueError):
+        return av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgba")
+
+
+def encoder_settings(spec: Any) -> dict[str, Any]:
+    """Manim's resolved encoder settings as JSON values."""
+    return {
+        "container": spec.container_format,
+        "codec": spec.codec,
+        "pixel_format": spec.pixel_format,
+        "width": spec.width,
+        "height": spec.height,
+        "rate": [spec.frame_rate.numerator, spec.frame_rate.denominator],
+        "options": dict(spec.options),
+    }
+
+
+def check(encoder: dict[str, Any], folder: Path) -> None:
+    """Encode one black frame and throw it away: wrong options show at the first frame, not when the file is opened."""
+    cell = VideoCell(folder, 0, encoder)
+    try:
+        cell.write(np.zeros((encoder["height"], encoder["width"], 4), np.uint8))
+        cell._stream.encode()
+    finally:
+        cell.abort()

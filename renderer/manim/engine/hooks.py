@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: MIT
+"""The hooks in Manim: beneath CairoRenderer.play, which stays as it is.
+
+Hashing, skipping, sections and numbering therefore stay Manim's. Nothing is stored on scenes, renderers, cameras or
+writers: Manim hashes what they hold.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import manim
+import numpy as np
+from manim import config
+from manim.mobject.svg.svg_mobject import SVGMobject
+from manim.renderer.cairo_renderer import CairoRenderer
+from manim.scene.scene_file_writer import SceneFileWriter
+
+from . import drawing, features
+from .walker import Walker
+
+_update_frame = CairoRenderer.update_frame
+_save_static = CairoRenderer.save_static_frame_data
+_get_frame = CairoRenderer.get_frame
+_is_already_cached = SceneFileWriter.is_already_cached
+original_scene_finished = CairoRenderer.scene_finished
+
+
+class Guide:
+    """What a walk does besides walking; a worker's does nothing."""
+
+    def is_cached(self, writer: Any, key: str, exists: bool) -> bool:
+        """Whether the play about to begin need not be drawn; it is stepped through in any case."""
+        return False
+
+    def play_ended(self, scene: Any) -> None:
+        """A play is over."""
+
+    def scene_ended(self, renderer: Any, scene: Any) -> None:
+        """In place of CairoRenderer.scene_finished."""
+
+
+def install(walker: Walker, guide: Guide) -> None:
+    """Let the walker lead Manim's cairo renderer."""
+    cached = False  # the play about to begin
+    playing: Any = None  # the scene
+
+    def pixels_of(renderer: CairoRenderer) -> Any:
+        return renderer.camera.__dict__["pixel_array"]
+
+    def draw(renderer: CairoRenderer, scene: Any, mobjects: Any, wanted: bool) -> None:
+        if wanted:
+            _update_frame(renderer, scene, mobjects)
+            drawing.drew(renderer.camera)
+        else:
+            with drawing.hold():
+                _update_frame(renderer, scene, mobjects)
+
+    def is_already_cached(self: SceneFileWriter, key: str) -> bool:
+        nonlocal cached
+        cached = guide.is_cached(self, key, _is_already_cached(self, key))
+        return False  # Manim would step a cached play as one frame: other updaters' states, another time
+
+    def begin_animation(self: SceneFileWriter, allow_write: bool = False, *args: Any, **kwargs: Any) -> None:
+        nonlocal cached
+        if not walker.kind:
+            walker.kind, walker.encoder = features.output_kind(self), features.encoder_of(self)
+        walker.begin_play(allow_write, cached)
+        cached = False
+
+    def save_static_frame_data(self: CairoRenderer, scene: Any, static_mobjects: Any) -> Any:
+        nonlocal playing
+        playing = scene
+        frozen = scene.is_current_animation_frozen_frame()
+        walker.enter_play(frozen, *_steps(self, scene, frozen))
+        if walker.needs_pixels:
+            return _save_static(self, scene, static_mobjects)
+        self.static_image = None
+        if static_mobjects:
+            draw(self, scene, static_mobjects, False)
+            self.static_image = pixels_of(self)  # not a picture: only for the choice that update_frame makes
+        return self.static_image
+
+    def update_frame(
+        self: CairoRenderer, scene: Any, mobjects: Any = None, *args: Any, **kwargs: Any
+    ) -> None:
+        # Manim itself comes here only for frozen plays; else it is the scene that wants to see itself.
+        if walker.in_play and walker.play_frozen and scene.is_current_animation_frozen_frame():
+            draw(self, scene, mobjects, walker.needs_pixels)
+            return
+        if self.static_image is not None and self.static_image is pixels_of(self):
+            walker.restart_drawing()
+        _update_frame(self, scene, mobjects, *args, **kwargs)
+        drawing.drew(self.camera)
+
+    def freeze_current_frame(self: CairoRenderer, duration: float) -> None:
+        if self.skip_animations:
+            return
+        dt = 1 / self.camera.frame_rate
+        n = int(duration / dt)
+        walker.frozen_frames(n, pixels_of(self) if walker.needs_pixels else None)
+        self.time += n * dt
+
+    def render(self: CairoRenderer, scene: Any, time: float, moving_mobjects: Any = None) -> None:
+        wanted = walker.next_frame()
+        draw(self, scene, moving_mobjects, wanted)
+        if self.skip_animations:
+            return
+        walker.frame_done(pixels_of(self) if wanted else None)
+        self.time += 1 / self.camera.frame_rate
+
+    def end_animation(self: SceneFileWriter, *args: Any, **kwargs: Any) -> None:
+        walker.end_play()
+        guide.play_ended(playing)
+
+    def get_frame(self: CairoRenderer) -> Any:
+        if drawing.is_stale(self.camera):
+            walker.restart_drawing()
+        return _get_frame(self)
+
+    def scene_finished(self: CairoRenderer, scene: Any) -> None:
+        guide.scene_ended(self, scene)
+
+    CairoRenderer.save_static_frame_data = save_static_frame_data
+    CairoRenderer.update_frame = update_frame
+    CairoRenderer.freeze_current_frame = freeze_current_frame
+    CairoRenderer.render = render
+    CairoRenderer.get_frame = get_frame
+    CairoRenderer.scene_finished = scene_finished
+    SceneFileWriter.is_already_cached = is_already_cached
+    SceneFileWriter.begin_animation = begin_animation
+    SceneFileWriter.end_animation = end_animation
+    drawing.install(walker.restart_drawing)
+    _isolate_outlines(walker.folder)
+
+
+def _steps(renderer: CairoRenderer, scene: Any, frozen: bool) -> tuple[int, bool]:
+    """How many frames the play that has begun will have, in Manim's own arithmetic, and whether it cannot end early."""
+    if frozen:
+        return int(scene.duration / (1 / renderer.camera.frame_rate)), True
+    if renderer.skip_animations:
+        return 1, True
+    step = 1 / config["frame_rate"]
+    duration = max(max(animation.run_time for animation in scene.animations), step)
+    return len(np.arange(0, duration, step)), scene.stop_condition is None
+
+
+def _isolate_outlines(scratch: Path) -> None:
+    """Several walkers make the same TeX, text and SVG files in the same folder: one at a time, and without traces.
+
+    Manim writes a modified copy of an SVG beside its source, and LaTeX runs tidy their folder up.
+    """
+    generate = SVGMobject.generate_mobject
+
+    def generate_mobject(self: SVGMobject) -> Any:
+        source = self.get_file_path()
+        with tempfile.TemporaryDirectory(prefix=".svg-", dir=scratch) as folder:
+            copy = shutil.copyfile(source, Path(folder) / source.name)
+            self.get_file_path = lambda: copy
+            try:
+                return generate(self)
+            finally:
+                del self.get_file_path
+
+    SVGMobject.generate_mobject = generate_mobject
+
+    def one_at_a_time(function: Callable) -> Callable:
+        def locked(*args: Any, **kwargs: Any) -> Any:
+            with open(
+                scratch / ".outlines.lock", "w"
+            ) as mine:  # a lock belongs to the open file: forks must not share it
+                fcntl.flock(mine, fcntl.LOCK_EX)
+                return function(*args, **kwargs)
+
+        return locked
+
+    shared = {}
+    for name in ("tex_to_svg_file", "typst_to_svg_file"):
+        for module in list(sys.modules.values()):
+            if getattr(module, "__name__", "").startswith("manim.") and callable(vars(module).get(name)):
+                function = vars(module)[name]
+                setattr(module, name, shared.setdefault(function, one_at_a_time(function)))
+    for kind in (manim.Text, manim.MarkupText):
+        kind._text2svg = one_at_a_time(kind._text2svg)

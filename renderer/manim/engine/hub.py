@@ -1,0 +1,423 @@
+# SPDX-License-Identifier: MIT
+"""The hub: a warm process with Manim imported, which serves one job and never runs the scene itself.
+
+It forks the first walker, knows where every walker stands, and answers requests for cells by sending the walker that
+stands nearest before a cell. docs/engine.md has the messages on both sides.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import VERSION, grid
+from .protocol import Channel, Closed, Pipes
+
+CHECKPOINTS = 12  # parked forks kept per job, besides the walkers that have just drawn a cell
+
+
+@dataclass(eq=False)
+class Body:
+    """A walker, as the hub sees it."""
+
+    channel: Channel
+    pid: int = 0  # of walkers that the hub itself forked
+    standing: bool = False  # waiting for orders at frame
+    frame: int = 0
+    walk: float = 0.0  # CPU seconds of the walk to where it stands
+    cell: int | None = None  # drawing it, or about to
+    drew: bool = False  # has drawn a cell: it goes on itself, checkpoints are forked
+    leader: bool = False  # makes the plan
+    ended: bool = False  # the leader, at the end of the scene
+    guide: bool = False  # a worker's walker that goes ahead and is forked where cells begin
+    goal: int = 0  # the frame at which the guide will stand
+    coming: list[dict] = field(default_factory=list)  # orders for forks of the guide, at or after its goal
+    forking: list[dict] = field(default_factory=list)  # orders for forks that have been asked for
+    first_order: dict | None = None  # for when a fresh fork reports
+
+    def fileno(self) -> int:
+        return self.channel.fileno()
+
+
+def main() -> int:
+    """Serve one job on standard input and output."""
+    read, write = _take_standard_streams()
+    pipes = Pipes(read, write)
+    from . import environment
+
+    pipes.send({"t": "hello", "v": VERSION, **environment.describe()})
+    return Hub(pipes).run()
+
+
+def _take_standard_streams() -> tuple[int, int]:
+    """Keep the protocol's descriptors to ourselves: what the scene prints goes to standard error."""
+    import fcntl
+
+    read = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 64)
+    write = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, 64)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    return read, write
+
+
+class Hub:
+    """One job: a plan of the user's own scene, or work on somebody's cells."""
+
+    def __init__(self, pipes: Pipes) -> None:
+        self.pipes = pipes
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(pipes.read, selectors.EVENT_READ)
+        self.bodies: list[Body] = []
+        self.job: dict | None = None
+        self.spec: dict | None = None
+        self.plays: list[grid.Play] = []
+        self.cells: list[grid.Cell] = []
+        self.folder = Path()
+        self.slots = 1
+        self.wanted: list[int] = []  # cells asked for and not yet given to a walker, in the order of asking
+        self.may_fork = True
+        self.done = False
+
+    def run(self) -> int:
+        """Serve until the other side says `end` or goes away."""
+        status = 0
+        try:
+            while not self.done:
+                for key, _ in self.selector.select():
+                    if key.fileobj == self.pipes.read:
+                        for message in self.pipes.receive():
+                            self.serve(message)
+                    elif key.fileobj in self.bodies:
+                        self.hear(key.fileobj)
+                self.reap()
+        except Closed:
+            pass
+        except (ValueError, KeyError, TypeError) as error:
+            self.pipes.send({"t": "error", "text": f"protocol: {type(error).__name__}: {error}"})
+            status = 1
+        for body in self.bodies:
+            body.channel.close()  # every walker ends when its channel does
+            if body.pid:
+                os.kill(body.pid, signal.SIGKILL)
+        return status
+
+    # Requests.
+
+    def serve(self, message: dict) -> None:
+        kind = message["t"]
+        if kind == "plan" and self.job is None:
+            self.begin(message)
+            self.start_leader(draw_all=False)
+        elif kind == "work" and self.job is None:
+            self.begin(message)
+            self.spec = json.loads(message["spec"])
+            self.learn_plays(message["plays"])
+        elif kind == "work_plays" and self.job is not None:
+            self.learn_plays(message["plays"])
+        elif kind == "render" and self.job is not None:
+            self.wanted += [cell for cell in message["cells"] if cell not in self.wanted]
+            self.dispatch()
+        elif kind == "drop":
+            self.drop(set(message["cells"]))
+        elif kind == "slots":
+            self.slots = max(1, message["slots"])
+            self.dispatch()
+        elif kind in ("cell_files", "assemble"):
+            for leader in [body for body in self.bodies if body.ended]:
+                leader.channel.send(message)
+        elif kind == "end":
+            self.done = True
+        else:
+            raise ValueError(f"{kind} is not expected now")
+
+    def begin(self, job: dict) -> None:
+        self.job = job
+        self.folder = Path(job["out"]).resolve()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.slots = max(1, job.get("slots", 1))
+
+    def learn_plays(self, plays: list) -> None:
+        self.plays += [grid.Play(frames, bool(frozen)) for frames, frozen in plays]
+        self.cells = []
+
+    def grid(self) -> list[grid.Cell]:
+        if not self.cells:
+            fps = self.spec["settings"]["config"]["frame_rate"]
+            self.cells = grid.cells(self.plays, fps, self.job.get("cell_frames", 0))
+        return self.cells
+
+    def drop(self, cells: set[int]) -> None:
+        self.wanted = [cell for cell in self.wanted if cell not in cells]
+        for body in self.bodies:
+            body.coming = [order for order in body.coming if order["cell"] not in cells]
+            if body.first_order is not None and body.cell in cells:
+                body.first_order = body.cell = None
+            elif body.cell in cells:
+                body.channel.send({"t": "drop", "cell": body.cell})
+
+    # Walkers.
+
+    def spawn(self, run: Callable[[Any], None]) -> Body:
+        """Fork a walker that begins before the user's first line."""
+        mine, theirs = socket.socketpair()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            mine.close()
+            self.child(theirs, run)
+        theirs.close()
+        return self.adopt(Body(Channel(mine), pid))
+
+    def child(self, sock: socket.socket, run: Callable[[Any], None]) -> None:
+        """The rest of a forked walker's life."""
+        from .walker import Walker, explain, leave
+
+        status = 1
+        try:
+            self.selector.close()
+            self.pipes.close()
+            for body in self.bodies:
+                body.channel.close()
+            walker = Walker(Channel(sock), self.folder, self.job.get("cell_frames", 0))
+            try:
+                run(walker)
+            except BaseException as error:  # noqa: BLE001 - it ends here in any case
+                walker.fail("engine", explain(error))
+        finally:
+            leave(status)
+
+    def adopt(self, body: Body) -> Body:
+        self.bodies.append(body)
+        self.selector.register(body, selectors.EVENT_READ)
+        return body
+
+    def start_leader(self, draw_all: bool) -> None:
+        def lead(walker: Any) -> None:
+            from . import run
+
+            walker.draw_all = draw_all
+            run.plan(walker, self.job)
+
+        self.spawn(lead).leader = True
+
+    def start_from_scratch(self, order: dict) -> Body:
+        """A walker from before the first line, with its first order."""
+
+        def go(walker: Any) -> None:
+            from . import run
+            from .walker import silence
+
+            silence()
+            if order["t"] == "draw":
+                walker.draw(order)
+            else:
+                walker.walk(order["frame"])
+            (run.work if self.job["t"] == "work" else run.replay)(walker, self.job, self.spec, self.plays)
+
+        body = self.spawn(go)
+        body.cell = order.get("cell")
+        return body
+
+    def hear(self, body: Body) -> None:
+        try:
+            messages = body.channel.receive()
+        except Closed:
+            self.bury(body)
+            return
+        for message in messages:
+            self.heed(body, message)
+        self.dispatch()
+
+    def heed(self, body: Body, message: dict) -> None:
+        kind = message["t"]
+        if kind == "stand":
+            body.standing, body.frame, body.walk = True, message["frame"], message["walk"]
+            order, body.first_order, body.cell = body.first_order, None, None
+            if order is not None:
+                self.send_draw(body, order)
+            elif body.guide:
+                self.lead_on(body)
+            self.thin_out()
+        elif kind == "forked":
+            new = self.adopt(Body(Channel(socket.socket(fileno=body.channel.take_fd()))))
+            if body.forking:
+                new.first_order = body.forking.pop(0)
+                new.cell = new.first_order["cell"]
+        elif kind == "cell":
+            body.drew = True
+            self.pipes.send(message)
+        elif kind == "threads":
+            if self.may_fork:
+                self.pipes.send(
+                    {"t": "note", "text": "the scene runs threads: every renderer walks it from its start"}
+                )
+            self.may_fork = body.guide = False
+            self.take_back(body)
+        elif kind == "restart":
+            self.plays, body.leader = [], False
+            self.pipes.send(
+                {"t": "restart", "text": "the scene looks at its own pixels: every frame is drawn"}
+            )
+            for other in self.bodies:
+                if other is not body:
+                    other.channel.send({"t": "quit"})
+            self.start_leader(draw_all=True)
+        elif kind == "failed":
+            self.give_up(body, message["reason"], message["text"])
+        elif kind == "plan":
+            body.ended = True
+            self.spec = json.loads(message["spec"])
+            self.pipes.send(message)
+        elif kind == "play":
+            self.learn_plays([[message["frames"], message["frozen"]]])
+            self.pipes.send(message)
+        else:
+            if kind in ("finished", "scene_error", "usage_error"):
+                body.leader = False
+            self.pipes.send(message)
+
+    def bury(self, body: Body) -> None:
+        """A walker has ended."""
+        self.selector.unregister(body)
+        self.bodies.remove(body)
+        body.channel.close()
+        self.give_up(body, "died", "the process died")
+        if body.leader:
+            self.pipes.send({"t": "scene_error", "text": "the process that ran the scene died"})
+        self.dispatch()
+
+    def give_up(self, body: Body, reason: str, text: str) -> None:
+        """The cells that depended on a walker will not come."""
+        cells = [order["cell"] for order in body.forking + body.coming]
+        if body.cell is not None:
+            cells.append(body.cell)
+        body.cell, body.forking, body.coming = None, [], []
+        for cell in cells:
+            self.pipes.send({"t": "cell_error", "cell": cell, "reason": reason, "text": text})
+
+    def reap(self) -> None:
+        """Collect ended processes: those forked here, and all orphans if this is a namespace's first process."""
+        try:
+            while True:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                for body in self.bodies:
+                    if body.pid == pid:
+                        body.pid = 0
+        except ChildProcessError:
+            pass
+
+    # Who draws what.
+
+    def dispatch(self) -> None:
+        """Give wanted cells to walkers while there are free slots."""
+        while self.spec is not None and self.wanted and self.busy() < self.slots:
+            cell = self.choose()
+            self.wanted.remove(cell)
+            self.assign(self.grid()[cell])
+
+    def busy(self) -> int:
+        return sum((body.cell is not None) + len(body.coming) + len(body.forking) for body in self.bodies)
+
+    def choose(self) -> int:
+        """The cell that a free slot should draw next.
+
+        A walker that stands at a cell's start goes on with it. Else runs that another walker will come to by itself
+        are split in their middle, so that walkers seldom have to step over what others draw.
+        """
+        cells = self.grid()
+        standing = {body.frame for body in self.bodies if body.standing and body.drew}
+        for cell in self.wanted:
+            if cells[cell].first in standing:
+                return cell
+        next_of_others = {body.cell + 1 for body in self.bodies if body.cell is not None}
+        runs: list[list[int]] = []
+        for cell in sorted(self.wanted):
+            if runs and runs[-1][-1] == cell - 1:
+                runs[-1].append(cell)
+            else:
+                runs.append([cell])
+        free = [run for run in runs if run[0] not in next_of_others]
+        run = max(free or runs, key=len)
+        return run[0] if free else run[len(run) // 2]
+
+    def assign(self, cell: grid.Cell) -> None:
+        """Have the walker that stands nearest before the cell draw it, or a fork of it."""
+        order = {
+            "t": "draw",
+            "cell": cell.index,
+            "first": cell.first,
+            "end": cell.end,
+            "image": cell.image,
+            "images": cell.images,
+        }
+        guide = next((body for body in self.bodies if body.guide and not body.standing), None)
+        able = [b for b in self.bodies if b.standing and b.frame <= cell.first and not b.ended]
+        best = max(able, key=lambda b: (b.frame, b.drew), default=None)
+        if guide is not None and guide.goal <= cell.first and (best is None or best.frame < guide.goal):
+            guide.coming.append(order)
+        elif best is None and (self.job["t"] == "plan" or guide is not None or not self.may_fork):
+            self.start_from_scratch(order)
+        elif best is None:
+            guide = self.start_from_scratch({"t": "walk", "frame": cell.first})
+            guide.guide, guide.goal, guide.coming = True, cell.first, [order]
+        elif best.drew or not self.may_fork:
+            self.send_draw(best, order)
+        elif best.guide:
+            best.coming.append(order)
+            self.lead_on(best)
+        else:
+            self.fork(best, order)
+
+    def send_draw(self, body: Body, order: dict) -> None:
+        body.standing, body.cell = False, order["cell"]
+        body.channel.send(order)
+
+    def fork(self, body: Body, order: dict) -> None:
+        body.forking.append(order)
+        body.channel.send({"t": "fork"})
+
+    def lead_on(self, guide: Body) -> None:
+        """The guide stands: fork it for the cells that begin here, and send it on to the next."""
+        guide.coming.sort(key=lambda order: order["first"])
+        while guide.coming and guide.coming[0]["first"] <= guide.frame:
+            self.fork(guide, guide.coming.pop(0))
+        if guide.coming:
+            guide.goal, guide.standing = guide.coming[0]["first"], False
+            guide.channel.send({"t": "walk", "frame": guide.goal})
+
+    def take_back(self, body: Body) -> None:
+        """Cells that were to be drawn by forks of a walker that cannot be forked any more."""
+        self.wanted = [order["cell"] for order in body.forking + body.coming] + self.wanted
+        body.forking, body.coming = [], []
+
+    def thin_out(self) -> None:
+        """Keep few walkers that only stand."""
+        checkpoints = [
+            b for b in self.bodies if b.standing and not (b.drew or b.guide or b.ended or b.forking)
+        ]
+        checkpoints.sort(key=lambda b: b.walk)
+        while len(checkpoints) > CHECKPOINTS:
+            # Lose the one that leaves the shortest gap, in seconds of walking; never the first or the last.
+            gaps = range(1, len(checkpoints) - 1)
+            at = min(gaps, key=lambda i: checkpoints[i + 1].walk - checkpoints[i - 1].walk)
+            self.dismiss(checkpoints.pop(at))
+        idle = [b for b in self.bodies if b.standing and b.drew]
+        if len(idle) > self.slots:
+            self.dismiss(min(idle, key=lambda b: b.frame))
+
+    def dismiss(self, body: Body) -> None:
+        body.standing = False
+        body.channel.send({"t": "quit"})

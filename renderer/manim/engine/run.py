@@ -1,0 +1,386 @@
+# SPDX-License-Identifier: MIT
+"""What a walker runs: the user's command as `manim render` would (plan), or the scene it resolved to (work)."""
+
+from __future__ import annotations
+
+import atexit
+import io
+import json
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import manim
+from manim import config
+from manim.cli.render import commands
+from manim.manager import Manager
+from manim.utils import module_ops
+
+from . import assemble, encode, features, grid, hooks, remap, settings
+from .trace import Trace
+from .walker import Diverged, Walker, explain, leave, settle_memory
+
+SPEC = 1  # version of what a plan tells workers
+
+
+class Refused(BaseException):
+    """The command asks for something that is not supported: a usage error."""
+
+
+def plan(walker: Walker, order: dict) -> None:
+    """Run the user's own command; ends the process."""
+    _enter(order["env"], order["cwd"], order.get("umask"))
+    settings.read_files()
+    walker.leader = True
+    Leader(walker, order).run()
+
+
+def _enter(env: dict[str, str], cwd: str, umask: int | None) -> None:
+    """Take on the user's environment and folder, as if Python had been started there."""
+    kept = {k: os.environ[k] for k in os.environ if k.endswith("_NUM_THREADS")}
+    os.environ.clear()
+    os.environ.update(env)
+    os.environ.update(kept)
+    time.tzset()
+    os.chdir(cwd)
+    if umask is not None:
+        os.umask(umask)
+    extra = [os.path.abspath(p) for p in env.get("PYTHONPATH", "").split(os.pathsep) if p]
+    sys.path[:0] = [cwd, *(p for p in extra if p not in sys.path)]
+
+
+def replay(walker: Walker, order: dict, spec: dict, plays: list[grid.Play]) -> None:
+    """Run the user's command once more, for cells before every checkpoint; ends the process."""
+    _enter(order["env"], order["cwd"], order.get("umask"))
+    settings.read_files()
+    _follow(walker, spec, plays)
+    Leader(walker, {**order, "seed": spec["seed"]}).run()
+
+
+def _follow(walker: Walker, spec: dict, plays: list[grid.Play]) -> None:
+    """Hold the walker to a plan."""
+    walker.table = plays
+    walker.hidden = dict(map(tuple, spec["hidden"]))
+    walker.kind, walker.encoder, walker.draw_all = spec["kind"], spec["encoder"], spec["draw_all"]
+
+
+class Leader(hooks.Guide):
+    """The walk that makes the plan, and assembles the film at its end."""
+
+    def __init__(self, walker: Walker, order: dict) -> None:
+        self.walker = walker
+        self.args: list[str] = order["args"]
+        self.given_seed: int | None = order.get("seed")
+        self.trace: Trace | None = None
+        self.seen: set[str] = set()  # hashes of the scene's plays so far
+        self.finished: list[str] = []
+        self.failure = ""
+        self.warnings: list[str] = []
+        self.spec: dict[str, Any] = {}
+
+    def run(self) -> None:
+        """Run the command as `manim` would; ends the process."""
+        walker = self.walker
+        sys.argv = ["manim", "render", *self.args]
+        hooks.install(walker, self)
+        commands.scene_classes_from_file = self.scene_classes
+        commands.error_console.print_exception = self.print_exception
+        self._keep_sounds_local()
+        try:
+            kind, text = self._main()
+        except Refused as error:
+            kind, text = "usage_error", str(error)
+        except Diverged as error:
+            kind, text = "diverged", str(error)
+        except BaseException as error:  # noqa: BLE001 - what would have ended `manim` with a plain traceback
+            kind, text = "scene_error", explain(error)
+        if not walker.leader:
+            walker.fail("diverged" if kind == "diverged" else "scene", text)
+        if kind == "finished":
+            walker.report({"t": "finished", "files": self.finished})
+        else:
+            walker.report(
+                {"t": "usage_error" if kind == "usage_error" else "scene_error", "text": text[-200_000:]}
+            )
+        atexit._run_exitfuncs()
+        leave(0)
+
+    def _main(self) -> tuple[str, str]:
+        """What became of the command: "finished", "scene_error" or "usage_error", and why."""
+        from manim.__main__ import main
+
+        try:
+            status = main.main(args=["render", *self.args], prog_name="manim", standalone_mode=False)
+        except click.ClickException as error:
+            text = io.StringIO()
+            error.show(file=text)
+            return "usage_error", text.getvalue()
+        except SystemExit as end:
+            status = end.code
+        if self.failure:
+            return "scene_error", self.failure
+        if self.finished:
+            return "finished", ""
+        if self.spec.get("scene") and isinstance(status, int) and status:
+            return "scene_error", ""
+        return "usage_error", "nothing was rendered"
+
+    # Before the scene.
+
+    def scene_classes(self, file: Path, *args: Any, **kwargs: Any) -> Any:
+        """In place of scene_classes_from_file: config is resolved, the script not yet imported."""
+        walker = self.walker
+        self._refuse_unsupported(file)
+        seed = config.seed if self.given_seed is None else self.given_seed
+        if seed is None:
+            seed = settings.derive_seed(file, list(config.scene_names or []))
+            self.warnings.append(f"no seed was given: chose --seed {seed}")
+        config.seed = seed
+        config.notify_outdated_version = False
+        resolved = settings.resolved()
+        config.progress_bar = "none"
+        cwd = os.getcwd()
+        script = os.path.abspath(file)
+        root = os.path.commonpath([os.path.dirname(script), cwd])
+        media = {
+            str(config.get_dir("media_dir")): "media",
+            str(config.get_dir("tex_dir")): "media/Tex",
+            str(config.get_dir("text_dir")): "media/texts",
+        }
+        self.spec = {
+            "v": SPEC,
+            "manim": manim.__version__,
+            "settings": resolved,
+            "seed": seed,
+            "script": os.path.relpath(script, root).replace(os.sep, "/"),
+            "cwd": os.path.relpath(cwd, root).replace(os.sep, "/"),
+            "root": root,
+            "home": os.path.expanduser("~"),
+            "draw_all": walker.draw_all,
+        }
+        walker.fps = float(config.frame_rate)
+        settings.seed_generators(seed)
+        if walker.leader:
+            self.trace = Trace(root, media, os.path.dirname(os.path.abspath(__file__)))
+            self.trace.start()
+        classes = module_ops.scene_classes_from_file(file, *args, **kwargs)
+        if len(classes) != 1:
+            raise Refused("there is no scene to render" if not classes else "one scene at a time: name one")
+        self.spec["scene"] = classes[0].__name__
+        settle_memory()
+        return classes
+
+    def _refuse_unsupported(self, file: Path) -> None:
+        if features.is_opengl():
+            raise Refused("--renderer opengl is not supported: its frames depend on the graphics card")
+        for key, flag in (
+            ("write_all", "--write_all"),
+            ("live_preview", "--live-preview"),
+            ("enable_gui", "--enable_gui"),
+            ("dry_run", "--dry_run"),
+        ):
+            if config._d.get(key):
+                raise Refused(f"{flag} is not supported")
+        if str(file) == "-":
+            raise Refused("a script on standard input is not supported: give a file")
+        if config.format == "none":
+            raise Refused("--format none leaves nothing to render")
+
+    def _keep_sounds_local(self) -> None:
+        """Sounds are mixed here, at the end: nobody else needs their files."""
+        from manim.scene.scene_file_writer import SceneFileWriter
+
+        add_sound = SceneFileWriter.add_sound
+
+        def unshared(writer: Any, *args: Any, **kwargs: Any) -> Any:
+            if not self.walker.leader:
+                return None
+            with self.trace.paused():
+                return add_sound(writer, *args, **kwargs)
+
+        SceneFileWriter.add_sound = unshared
+
+    # During the scene.
+
+    def is_cached(self, writer: Any, key: str, exists: bool) -> bool:
+        """A play is cached when its file exists, or will when the same play before it is done."""
+        known = key in self.seen and features.output_kind(writer) == "video"
+        self.seen.add(key)
+        return exists or known
+
+    def play_ended(self, scene: Any) -> None:
+        """Tell of each play as soon as its frames are known."""
+        walker = self.walker
+        if not walker.leader:
+            return
+        play = walker.plays[-1]
+        walker.report(
+            {
+                "t": "play",
+                "play": len(walker.plays) - 1,
+                "first": walker.play_first,
+                "frames": play.frames,
+                "frozen": play.frozen,
+                "name": _name_of(scene),
+            }
+        )
+
+    # After the scene.
+
+    def scene_ended(self, renderer: Any, scene: Any) -> None:
+        """In place of CairoRenderer.scene_finished."""
+        walker, writer = self.walker, renderer.file_writer
+        if not walker.leader:
+            walker.end_scene()
+        walker.kind = features.output_kind(writer)
+        walker.encoder = features.encoder_of(writer)
+        cells = grid.cells(walker.plays, walker.fps, walker.cell_frames)
+        if cells and walker.kind == "video":
+            encode.check(walker.encoder, walker.folder)
+        self._announce(writer, cells)
+        files = self._await_cells()
+        if walker.kind == "video":
+            self._place_videos(writer, cells, files)
+        elif walker.kind == "images":
+            self._place_images(writer, cells, files)
+        hooks.original_scene_finished(renderer, scene)
+        final = getattr(writer, "final_file_path", None)
+        self.finished = [str(final)] if final is not None else []
+        if self.trace.snapshot_folder():
+            shutil.rmtree(self.trace.snapshot_folder(), ignore_errors=True)
+
+    def _announce(self, writer: Any, cells: list[grid.Cell]) -> None:
+        walker, spec = self.walker, self.spec
+        spec["kind"] = walker.kind
+        spec["encoder"] = walker.encoder
+        spec["hidden"] = sorted([play, steps] for play, steps in walker.hidden.items())
+        files, warnings = self.trace.files()
+        self.warnings += warnings
+        for at in range(0, len(files), 500):
+            walker.report({"t": "files", "files": files[at : at + 500]})
+        walker.report(
+            {
+                "t": "plan",
+                "scene": spec["scene"],
+                "spec": json.dumps(spec, separators=(",", ":")),
+                "plays": len(walker.plays),
+                "frames": sum(play.frames for play in walker.plays),
+                "cells": len(cells),
+                "fps": walker.fps,
+                "width": int(config.pixel_width),
+                "height": int(config.pixel_height),
+                "cell_frames": walker.cell_frames,
+                "seed": spec["seed"],
+                "kind": walker.kind,
+                "expect": features.expected_file(writer),
+                "walk": walker.cpu(),
+                "warnings": self.warnings,
+            }
+        )
+
+    def _await_cells(self) -> dict[int, list[str]]:
+        files: dict[int, list[str]] = {}
+        while True:
+            order = self.walker.order()
+            if order["t"] == "cell_files":
+                files.update((int(cell), paths) for cell, paths in order["cells"].items())
+            elif order["t"] == "assemble":
+                return files
+
+    def _place_videos(self, writer: Any, cells: list[grid.Cell], files: dict[int, list[str]]) -> None:
+        of_play: dict[int, list[str]] = {}
+        for cell in cells:
+            of_play.setdefault(cell.play, []).extend(files[cell.index])
+        for play, paths in of_play.items():
+            target = Path(writer.partial_movie_files[play])
+            assemble.join(paths, target, self.walker.encoder)
+            manim.logger.info(
+                f"Animation {play} : Partial movie file written in %(path)s", {"path": f"'{target}'"}
+            )
+
+    def _place_images(self, writer: Any, cells: list[grid.Cell], files: dict[int, list[str]]) -> None:
+        number = 0
+        for cell in cells:
+            for path in files[cell.index]:
+                target = features.place_image(writer, number)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+                number += 1
+        writer.frame_count = number
+
+    def print_exception(self, *args: Any, **kwargs: Any) -> None:
+        """In place of the console's: the traceback as Manim prints it goes into one message."""
+        console = commands.error_console
+        with console.capture() as capture:
+            type(console).print_exception(console, *args, **kwargs)
+        self.failure = capture.get()
+
+
+def _name_of(scene: Any) -> str:
+    """What Manim's progress bar would say."""
+    animations = scene.animations or []
+    if not animations:
+        return ""
+    return str(animations[0])[:100] + (", etc." if len(animations) > 1 else "")
+
+
+def work(walker: Walker, order: dict, spec: dict, plays: list[grid.Play]) -> None:
+    """Run the scene of a plan somewhere else, from its first line; ends the process."""
+    if spec["v"] != SPEC or spec["manim"] != manim.__version__:
+        raise ValueError(f"the plan is of Manim {spec['manim']}, here is {manim.__version__}")
+    _follow(walker, spec, plays)
+    source = Path(order["in"]).resolve()
+    script = source / "project" / spec["script"]
+    hooks.install(walker, Worker(walker))
+    remap.install(source, spec["root"], spec["home"])
+    _enter_work(source, spec)
+    settings.apply(spec["settings"], script, source / "media")
+    config.scene_names = [spec["scene"]]
+    config.seed = spec["seed"]
+    walker.fps = float(config.frame_rate)
+    settings.seed_generators(spec["seed"])
+    _mute()
+    sys.argv = ["manim", "render", str(script), spec["scene"]]
+    _walk_scene(walker, script, spec["scene"])
+
+
+class Worker(hooks.Guide):
+    """The walk of another machine: it must never come to the end of the scene."""
+
+    def __init__(self, walker: Walker) -> None:
+        self.walker = walker
+
+    def scene_ended(self, renderer: Any, scene: Any) -> None:
+        self.walker.end_scene()
+
+
+def _enter_work(source: Path, spec: dict[str, Any]) -> None:
+    folder = source / "project" / spec["cwd"]
+    folder.mkdir(parents=True, exist_ok=True)
+    os.chdir(folder)
+    sys.path.insert(0, str(folder))
+
+
+def _mute() -> None:
+    """Nothing is heard or written down twice."""
+    from manim.scene.scene_file_writer import SceneFileWriter
+
+    SceneFileWriter.add_sound = lambda self, *args, **kwargs: None
+
+
+def _walk_scene(walker: Walker, script: Path, name: str) -> None:
+    try:
+        module = module_ops.get_module(script)
+        with manim.tempconfig({}):
+            scene = getattr(module, name)()
+            Manager(scene)
+            scene.render()
+        walker.end_scene()
+    except Diverged as error:
+        walker.fail("diverged", str(error))
+    except BaseException as error:  # noqa: BLE001 - the scene may raise anything
+        walker.fail("scene", explain(error))

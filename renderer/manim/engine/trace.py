@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: MIT
+"""Which files a walk reads: what other machines must have to make the same walk.
+
+Python reports its own opens to audit hooks; opens in C are wrapped. Nothing is shipped that the walk did not read, and
+never a whole folder. Paths in the set: project/ (below the project's root), media/ (Manim's media folder: TeX and text
+outlines, so that others need neither LaTeX nor fonts), abs/ (elsewhere).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_READ_ONLY = os.O_RDONLY | os.O_CLOEXEC
+_SYSTEM = (
+    "/proc",
+    "/sys",
+    "/dev",
+    "/run",
+    "/etc",
+    "/usr",
+    "/lib",
+    "/lib64",
+    "/bin",
+    "/sbin",
+    "/var",
+    "/System",
+    "/Library",
+)
+
+
+def _inside(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+class Trace:
+    """Records the files this process reads from start() on."""
+
+    def __init__(self, root: str, media: dict[str, str], engine: str) -> None:
+        """root: the project's; media: folder of the submitter -> folder in the set; engine: the engine's own folder."""
+        self.root = root
+        self._media = sorted(((os.path.abspath(k), v) for k, v in media.items()), key=lambda kv: -len(kv[0]))
+        self._environment = sorted(_environment() | {engine})
+        self._read: dict[str, str] = {}  # absolute path -> where its bytes are
+        self._written: set[str] = set()
+        self._snapshots: str | None = None
+        self._paused = 0
+
+    def start(self) -> None:
+        """Begin to record. It cannot be ended: audit hooks stay with their process (and its forks)."""
+        self._pid = os.getpid()
+        sys.addaudithook(self._audit)
+        self._wrap_c_opens()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Within, nothing is recorded: files that only the submitter needs."""
+        self._paused += 1
+        try:
+            yield
+        finally:
+            self._paused -= 1
+
+    def _audit(self, event: str, args: tuple) -> None:
+        if event == "open":
+            path, _, flags = args
+            if isinstance(path, (str, bytes, os.PathLike)):
+                self.note(
+                    path, bool(flags & ~_READ_ONLY & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC))
+                )
+        elif event == "sqlite3.connect" and isinstance(args[0], (str, bytes)):
+            self.note(args[0], False)
+
+    def note(self, path: Any, writes: bool) -> None:
+        """Record an open."""
+        if self._paused or self._pid != os.getpid():
+            return
+        path = os.path.abspath(os.fsdecode(path))
+        if writes:
+            if self._read.get(path) == path:
+                self._keep(path)
+            if path not in self._read:
+                self._written.add(path)
+        elif path not in self._read and path not in self._written:
+            self._read[path] = path
+
+    def _keep(self, path: str) -> None:
+        """The scene is about to change a file that it has read: keep what it read."""
+        with self.paused():
+            if self._snapshots is None:
+                self._snapshots = tempfile.mkdtemp(prefix="meshnode-")
+            copy = os.path.join(self._snapshots, str(len(os.listdir(self._snapshots))))
+            try:
+                shutil.copyfile(path, copy)
+            except OSError:
+                return
+        self._read[path] = copy
+
+    def _wrap_c_opens(self) -> None:
+        import av
+        import manimpango
+
+        def wrap(owner: Any, name: str) -> None:
+            original = getattr(owner, name, None)
+            if original is None:
+                return
+
+            def noted(*args: Any, **kwargs: Any) -> Any:
+                path = args[0] if args else kwargs.get("file")
+                mode = args[1] if len(args) > 1 else kwargs.get("mode")
+                if isinstance(path, (str, os.PathLike)):
+                    self.note(path, name == "open" and mode not in (None, "r"))
+                return original(*args, **kwargs)
+
+            setattr(owner, name, noted)
+
+        wrap(av, "open")
+        wrap(manimpango, "register_font")
+
+    def files(self) -> tuple[list[tuple[str, str]], list[str]]:
+        """What to ship, as (path in the set, file with its bytes), and warnings."""
+        for module in list(sys.modules.values()):
+            path = getattr(module, "__file__", None)
+            if isinstance(path, str):
+                path = os.path.abspath(path)
+                if path not in self._written:
+                    self._read.setdefault(path, path)
+        out, outside, hidden = {}, [], []
+        for path, source in sorted(self._read.items()):
+            if path.endswith((".pyc", ".pyo")) or not os.path.isfile(source):
+                continue
+            if os.path.basename(path) == "manim.cfg":
+                continue  # its values are sent resolved
+            name = self._place(path)
+            if name is None:
+                continue
+            if name.startswith("abs/"):
+                if any(part.startswith(".") for part in name.split("/")):
+                    hidden.append(path)
+                    continue
+                outside.append(path)
+            out[name] = source
+        warnings = []
+        if outside:
+            warnings.append(
+                _named("the scene reads outside its project; these files are shared with the mesh", outside)
+            )
+        if hidden:
+            warnings.append(_named("the scene reads hidden files; these are not shared", hidden))
+        return sorted(out.items()), warnings
+
+    def _place(self, path: str) -> str | None:
+        for folder, name in self._media:
+            if _inside(path, folder):
+                return f"{name}/{os.path.relpath(path, folder)}".replace(os.sep, "/")
+        if any(_inside(path, folder) for folder in self._environment):
+            return None
+        if _inside(path, self.root):
+            return f"project/{os.path.relpath(path, self.root)}".replace(os.sep, "/")
+        if any(_inside(path, folder) for folder in _SYSTEM):
+            return None
+        return "abs/" + os.path.splitdrive(path)[1].replace(os.sep, "/").lstrip("/")
+
+    def snapshot_folder(self) -> str | None:
+        """A temporary folder that the caller removes at the end of the job, if one was needed."""
+        return self._snapshots
+
+
+def _named(what: str, paths: list[str]) -> str:
+    shown = ", ".join(paths[:5]) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
+    return f"{what}: {shown}"
+
+
+def _environment() -> set[str]:
+    """Folders of the Python environment: every machine has its own."""
+    paths = {
+        sys.prefix,
+        sys.base_prefix,
+        sys.exec_prefix,
+        sys.base_exec_prefix,
+        *sysconfig.get_paths().values(),
+    }
+    try:
+        import site
+
+        paths |= {*site.getsitepackages(), site.getusersitepackages()}
+    except (ImportError, AttributeError):
+        pass
+    paths |= {os.path.realpath(p) for p in paths}
+    # A prefix such as / or /usr/.. would hide whole projects; an environment inside a project is fine.
+    return {p for p in paths if p and p not in (os.sep, os.path.expanduser("~"))}
