@@ -51,7 +51,9 @@ func (s *Scheduler) early(m job.Signed) bool {
 func (s *Scheduler) lookup(id job.ID, from job.PeerID) *openJob {
 	j := s.find(id)
 	if j == nil {
-		if s.ended(id) == nil && !slices.ContainsFunc(s.offered, func(o *offered) bool { return o.offer.Job == id }) {
+		if e := s.ended(id); e != nil {
+			s.sayEnded(e)
+		} else if !slices.ContainsFunc(s.offered, func(o *offered) bool { return o.offer.Job == id }) {
 			s.miss(from)
 		}
 		return nil
@@ -60,6 +62,27 @@ func (s *Scheduler) lookup(id job.ID, from job.PeerID) *openJob {
 		return nil
 	}
 	return j
+}
+
+// sayEnded repeats that a job of this node is over, to a peer that has not heard.
+func (s *Scheduler) sayEnded(e *ended) {
+	if e.last.Msg != nil && e.last.From == s.self && s.now >= e.said+s.times.Retry {
+		e.said = s.now
+		s.do(Publish{e.last.Msg})
+	}
+}
+
+// sayCollected repeats what is collected, when a peer claims what is.
+func (s *Scheduler) sayCollected(j *openJob, claimed job.Ranges) {
+	if !j.own() || j.mine.unsaid {
+		return
+	}
+	for i := range claimed.Cells() {
+		if j.cells[i].collected {
+			j.mine.unsaid = true
+			return
+		}
+	}
 }
 
 // miss asks for a pull from a peer.
@@ -86,6 +109,7 @@ func (s *Scheduler) claimed(m job.Signed, msg *job.Claim) {
 		s.admit(j, i, x, by)
 	}
 	j.member(m.From).moved = s.now
+	s.sayCollected(j, job.Ranges{msg.Range})
 }
 
 func (s *Scheduler) progressed(from job.PeerID, msg *job.Progress) {
@@ -109,6 +133,7 @@ func (s *Scheduler) progressed(from job.PeerID, msg *job.Progress) {
 		for c := range h.Left.Cells() {
 			s.admit(j, c, s.lasting(claim{peer: from, gen: h.Gen}), "")
 		}
+		s.sayCollected(j, h.Left)
 	}
 	s.findLost(from)
 }

@@ -128,9 +128,9 @@ type service struct {
 // ended is a job that is over, with the word that ended it, for peers that have
 // not heard.
 type ended struct {
-	id    job.ID
-	cells uint32
-	last  job.Signed // Msg nil: nobody said so
+	id   job.ID
+	last job.Signed // Msg nil: nobody said so
+	said time.Duration
 }
 
 // New returns a scheduler that knows nothing.
@@ -260,7 +260,7 @@ func (s *Scheduler) forget(j *openJob, last job.Signed) {
 	s.do(Release{j.id})
 	s.dropRecords(j)
 	s.jobs = slices.DeleteFunc(s.jobs, func(o *openJob) bool { return o == j })
-	s.over = append(s.over, ended{j.id, uint32(len(j.cells)), last})
+	s.over = append(s.over, ended{id: j.id, last: last, said: s.now})
 	if len(s.over) > maxOver {
 		s.over = slices.Delete(s.over, 0, 1)
 	}
