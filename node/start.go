@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+
+package node
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"runtime"
+
+	"meshnode/blockstore"
+	"meshnode/job"
+	"meshnode/p2p"
+	"meshnode/renderer/manim"
+)
+
+// Config says how a node runs.
+type Config struct {
+	Home       string   // folder of the node; made if need be
+	Mesh       string   // name of the mesh
+	Name       string   // of this node, for people; "": the host's name
+	Version    string   // of this program
+	Peers      []string // full addresses to dial, beside those found
+	NoMDNS     bool     // find no peers, and do not be found
+	Slots      int      // cells rendered at a time; < 0: by cores and memory
+	Python     string   // interpreter with Manim; "": those of the home
+	Listen     []string // addresses to listen on; none: all interfaces
+	ForClients bool     // end when the last client of the API has left
+	Log        *slog.Logger
+	OnReady    func(Status) // called once, when the API answers
+}
+
+// Start puts a node together on its home and joins the mesh. The caller must
+// Close it.
+func Start(ctx context.Context, cfg Config) (*Node, error) {
+	h, err := openHome(cfg.Home)
+	if err != nil {
+		return nil, err
+	}
+	n, err := start(ctx, cfg, h)
+	if err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	return n, nil
+}
+
+func start(ctx context.Context, cfg Config, h *home) (*Node, error) {
+	records, err := newFolder(h.path("records"))
+	if err != nil {
+		return nil, err
+	}
+	host, err := p2p.New(p2p.Config{Mesh: cfg.Mesh, Dir: h.dir, Listen: cfg.Listen, Peers: cfg.Peers, Quiet: cfg.NoMDNS})
+	if err != nil {
+		return nil, err
+	}
+	// Before discovery: bitswap never asks a peer that was connected earlier.
+	store, err := blockstore.NewDisk(h.path("blocks"), blockstore.NewBitswap(host.LibP2P(), cfg.Mesh, nil))
+	if err != nil {
+		return nil, errors.Join(err, host.Close())
+	}
+	if cfg.Name == "" {
+		if cfg.Name, err = os.Hostname(); err != nil {
+			cfg.Name = host.Self().Short()
+		}
+	}
+	slots := uint32(max(0, cfg.Slots))
+	if cfg.Slots < 0 {
+		slots = slotsByMachine()
+	}
+	total, _ := memory()
+	n, err := New(Parts{
+		Network: host, Store: store, Records: records, Scratch: h.dir, Log: cfg.Log,
+		Renderer: manim.New(manim.Config{Home: h.dir, Scratch: h.path("scratch"), Python: cfg.Python, Slots: int(slots), Log: cfg.Log}),
+		Advert: job.Advert{
+			Name: cfg.Name, Version: cfg.Version, OS: runtime.GOOS + "/" + runtime.GOARCH,
+			Cores: uint32(runtime.NumCPU()), Memory: total, Slots: slots, Sandbox: "none",
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.home, n.mesh = h, cfg.Mesh
+	if err := host.Start(); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MIT
+
+package manim
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"meshnode/job"
+	"meshnode/renderer"
+	"meshnode/renderer/manim/environment"
+	"meshnode/renderer/sandbox"
+)
+
+// Config says where and how the renderer works.
+type Config struct {
+	Home     string // folder of the node
+	Scratch  string // folder for own engines' files
+	Python   string // interpreter with Manim; "": those of the home
+	Slots    int    // cells that an engine renders at a time
+	KeepWarm bool   // start the next engine when one has ended
+	Log      *slog.Logger
+}
+
+// Renderer is Manim on this machine.
+type Renderer struct {
+	cfg  Config
+	ctx  context.Context // ends with Close
+	stop context.CancelFunc
+
+	found onceValue[found]
+	tier  onceValue[tier]
+
+	mu       sync.Mutex // guards what follows
+	idle     map[renderer.Trust]*starting
+	selfTest *selfTest
+	closed   bool
+	starts   sync.WaitGroup
+}
+
+// found is the environment in use.
+type found struct {
+	env   environment.Environment
+	entry string // the engine's first file
+	err   error
+}
+
+// tier is the sandbox in use.
+type tier struct {
+	name sandbox.Tier
+	err  error
+}
+
+// New returns the renderer. It starts nothing yet.
+func New(cfg Config) *Renderer {
+	r := &Renderer{cfg: cfg, idle: make(map[renderer.Trust]*starting)}
+	r.ctx, r.stop = context.WithCancel(context.Background())
+	return r
+}
+
+// Name returns "manim".
+func (r *Renderer) Name() string { return "manim" }
+
+// onceValue computes a value once, for all who ask.
+type onceValue[T any] struct {
+	once  sync.Once
+	value T
+}
+
+func (o *onceValue[T]) get(make func() T) T {
+	o.once.Do(func() { o.value = make() })
+	return o.value
+}
+
+// look finds the environment and unpacks the engine, once.
+func (r *Renderer) look() found {
+	return r.found.get(func() (f found) {
+		envs, err := environment.Find(r.ctx, r.cfg.Home, r.cfg.Python)
+		if err != nil {
+			return found{err: err}
+		}
+		f.env = envs[0]
+		f.entry, f.err = unpack(filepath.Join(r.cfg.Home, "environments"))
+		return f
+	})
+}
+
+// Environments returns the one environment in use.
+func (r *Renderer) Environments(context.Context) ([]job.Environment, error) {
+	f := r.look()
+	if f.err != nil {
+		return nil, f.err
+	}
+	env := job.Environment{Renderer: r.Name(), Version: f.env.Manim, Fingerprint: fingerprint(f.env)}
+	if t := r.knownSelfTest(env.Fingerprint); t != nil {
+		env.SelfTest = t.Hash
+	}
+	return []job.Environment{env}, nil
+}
+
+// fingerprint covers what the environment is made of, and the engine itself.
+func fingerprint(env environment.Environment) string {
+	sum := sha256.Sum256([]byte(env.Fingerprint + "\n" + engineDigest))
+	return hex.EncodeToString(sum[:])
+}
+
+// Sandbox returns the tier that held against the probes, once tried.
+func (r *Renderer) Sandbox(context.Context) (string, error) {
+	f := r.look()
+	if f.err != nil {
+		return string(sandbox.None), f.err
+	}
+	t := r.tier.get(func() tier {
+		report := sandbox.Probe(r.ctx, r.runtime(f))
+		if report.Tier == sandbox.None {
+			return tier{sandbox.None, fmt.Errorf("manim: no sandbox holds here, so other nodes' jobs are refused: %s", report.Reason)}
+		}
+		return tier{report.Tier, nil}
+	})
+	return string(t.name), t.err
+}
+
+// runtime is what a sandboxed engine may read.
+func (r *Renderer) runtime(f found) sandbox.Runtime {
+	return sandbox.Runtime{
+		ReadOnly: append([]string{filepath.Dir(f.entry)}, f.env.Prefixes...),
+		Secret:   []string{r.cfg.Home},
+		Check:    []string{f.env.Python, "-c", "import manim"},
+	}
+}
+
+// starting is an engine that is being started, or is idle.
+type starting struct {
+	done   chan struct{} // closed when it is there, or has failed
+	engine *engine
+	err    error
+}
+
+// Warm starts an idle engine unless there is one. It does not wait.
+func (r *Renderer) Warm(trust renderer.Trust) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed || r.idle[trust] != nil {
+		return
+	}
+	s := &starting{done: make(chan struct{})}
+	r.idle[trust] = s
+	r.starts.Go(func() {
+		defer close(s.done)
+		s.engine, s.err = r.start(r.ctx, trust, defaultHashSeed)
+		if s.err != nil {
+			r.mu.Lock()
+			if r.idle[trust] == s {
+				delete(r.idle, trust)
+			}
+			r.mu.Unlock()
+			if r.ctx.Err() == nil {
+				r.cfg.Log.Debug("no warm engine", "err", s.err)
+			}
+		}
+	})
+}
+
+// Take returns the idle engine, or a new one.
+func (r *Renderer) Take(ctx context.Context, trust renderer.Trust) (renderer.Engine, error) {
+	e, err := r.take(ctx, trust)
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+func (r *Renderer) take(ctx context.Context, trust renderer.Trust) (*engine, error) {
+	r.mu.Lock()
+	s := r.idle[trust]
+	delete(r.idle, trust)
+	r.mu.Unlock()
+	if s != nil {
+		select {
+		case <-s.done:
+		case <-ctx.Done():
+			r.discard(s)
+			return nil, ctx.Err()
+		}
+		if s.err == nil && s.engine.alive() {
+			return s.engine, nil
+		}
+		r.discard(s)
+	}
+	return r.start(ctx, trust, defaultHashSeed)
+}
+
+// discard closes an engine that nobody wants, once it is there.
+func (r *Renderer) discard(s *starting) {
+	r.starts.Go(func() {
+		<-s.done
+		if s.engine != nil {
+			s.engine.Close()
+		}
+	})
+}
+
+// Close ends all idle engines.
+func (r *Renderer) Close() error {
+	r.mu.Lock()
+	r.closed = true
+	for trust, s := range r.idle {
+		delete(r.idle, trust)
+		r.discard(s)
+	}
+	r.mu.Unlock()
+	r.stop()
+	r.starts.Wait()
+	return nil
+}
+
+// ended is told that an engine's job is over.
+func (r *Renderer) ended(trust renderer.Trust) {
+	if r.cfg.KeepWarm {
+		r.Warm(trust)
+	}
+}
+
+// spec says how an engine is started.
+func (r *Renderer) spec(f found, trust renderer.Trust, hashSeed string) (sandbox.Tier, sandbox.Spec, error) {
+	spec := sandbox.Spec{
+		Argv:   []string{f.env.Python, "-s", f.entry},
+		Limits: sandbox.DefaultLimits(),
+	}
+	own := []string{"PYTHONHASHSEED=" + hashSeed, "PYTHONDONTWRITEBYTECODE=1"}
+	if trust == renderer.Own {
+		scratch, err := os.MkdirTemp(r.cfg.Scratch, "engine-")
+		if err != nil {
+			return "", spec, fmt.Errorf("manim: scratch: %w", err)
+		}
+		spec.Scratch = scratch
+		spec.Env = append(os.Environ(), own...)
+		return sandbox.Direct, spec, nil
+	}
+	name, err := r.Sandbox(r.ctx)
+	if err != nil {
+		return "", spec, err
+	}
+	spec.Runtime = r.runtime(f)
+	spec.Env = own
+	spec.Limits.Nice = 19
+	spec.Limits.Memory *= int64(max(1, r.cfg.Slots))
+	return sandbox.Tier(name), spec, nil
+}
+
+// errHello is wrapped when an engine does not say what it must.
+var errHello = errors.New("manim: the engine did not start")
+
+var _ renderer.Renderer = (*Renderer)(nil)

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+
+package manim
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"sync"
+)
+
+// messageLimit bounds a message of the engine protocol, in bytes.
+const messageLimit = 1 << 20
+
+// pipe carries messages to and from an engine: JSON objects, each behind its
+// length in four bytes, big-endian. What an engine says is untrusted: a scene
+// can forge it.
+type pipe struct {
+	r io.Reader
+	w io.Writer
+	m sync.Mutex // guards w: one message at a time
+}
+
+// send writes one message.
+func (p *pipe) send(v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("manim: engine message: %w", err)
+	}
+	if len(body) > messageLimit {
+		return fmt.Errorf("manim: engine message of %d bytes, at most %d allowed", len(body), messageLimit)
+	}
+	p.m.Lock()
+	defer p.m.Unlock()
+	if _, err := p.w.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...)); err != nil {
+		return fmt.Errorf("manim: write to the engine: %w", err)
+	}
+	return nil
+}
+
+// receive reads one message. io.EOF: the engine has closed its side.
+func (p *pipe) receive() (*message, error) {
+	var head [4]byte
+	if _, err := io.ReadFull(p.r, head[:]); err != nil {
+		return nil, err
+	}
+	n := binary.BigEndian.Uint32(head[:])
+	if n > messageLimit {
+		return nil, fmt.Errorf("manim: engine message of %d bytes, at most %d allowed", n, messageLimit)
+	}
+	body := make([]byte, n)
+	if _, err := io.ReadFull(p.r, body); err != nil {
+		return nil, err
+	}
+	m := new(message)
+	if err := json.Unmarshal(body, m); err != nil {
+		return nil, fmt.Errorf("manim: engine message: %w", err)
+	}
+	return m, nil
+}
+
+// message is any message from an engine; docs/engine.md says which fields each
+// kind has.
+type message struct {
+	Kind string `json:"t"`
+
+	// hello
+	Version  int    `json:"v"`
+	Manim    string `json:"manim"`
+	HashSeed string `json:"hash_seed"`
+
+	// play
+	Frames uint32 `json:"frames"`
+	Frozen bool   `json:"frozen"`
+	Name   string `json:"name"`
+
+	// files: pairs of path in the set and source. cell: pairs of name and bytes.
+	// finished: paths.
+	Files json.RawMessage `json:"files"`
+
+	// plan
+	Scene      string          `json:"scene"`
+	Spec       json.RawMessage `json:"spec"` // of hello: its version
+	FPS        float64         `json:"fps"`
+	Width      uint32          `json:"width"`
+	Height     uint32          `json:"height"`
+	CellFrames uint32          `json:"cell_frames"`
+	What       string          `json:"kind"` // video, images, still
+	Walk       float64         `json:"walk"`
+	Warnings   []string        `json:"warnings"`
+
+	// cell, cell_error
+	Cell    *uint32 `json:"cell"`
+	Seconds float64 `json:"seconds"`
+	Reason  string  `json:"reason"`
+
+	// note, restart, cell_error, scene_error, usage_error, error
+	Text string `json:"text"`
+}
