@@ -18,8 +18,8 @@ import (
 // homeFlag and jsonFlag return new flags: the cli package writes to them.
 func homeFlag() cli.Flag {
 	return &cli.StringFlag{
-		Name: "home", EnvVars: []string{"MESHNODE_HOME"}, TakesFile: true,
-		Usage: "the node's `folder`: key, blocks, jobs", DefaultText: "~/.meshnode",
+		Name: "home", TakesFile: true,
+		Usage: "the node's `folder`: key, blocks, jobs", DefaultText: "$MESHNODE_HOME or ~/.meshnode",
 	}
 }
 
@@ -27,9 +27,12 @@ func jsonFlag() cli.Flag {
 	return &cli.BoolFlag{DisableDefaultText: true, Name: "json", Usage: "print JSON, for programs"}
 }
 
-// homeFolder returns the node's home as an absolute path: the one given, or
-// .meshnode in the user's own.
+// homeFolder returns the node's home as an absolute path: the one given, that of
+// MESHNODE_HOME, or .meshnode in the user's own.
 func homeFolder(given string) (string, error) {
+	if given == "" {
+		given = os.Getenv("MESHNODE_HOME")
+	}
 	if given != "" {
 		abs, err := filepath.Abs(given)
 		if err != nil {
