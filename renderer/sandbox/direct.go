@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"time"
 )
 
@@ -65,3 +66,20 @@ func (b *directBox) give() error { return nil }
 func (b *directBox) watch(func(error), <-chan struct{}) {}
 
 func (b *directBox) free() { os.RemoveAll(b.scratch) }
+
+// makeDirs makes the folders of a Direct job.
+func makeDirs(scratch string) (d Dirs, in, out *os.Root, err error) {
+	d = Dirs{filepath.Join(scratch, "in"), filepath.Join(scratch, "out"), filepath.Join(scratch, "tmp")}
+	for _, dir := range []string{d.In, d.Out, d.Tmp} {
+		if err = os.MkdirAll(dir, 0o700); err != nil {
+			return d, nil, nil, err
+		}
+	}
+	if in, err = os.OpenRoot(d.In); err != nil {
+		return d, nil, nil, err
+	}
+	if out, err = os.OpenRoot(d.Out); err != nil {
+		in.Close()
+	}
+	return d, in, out, err
+}

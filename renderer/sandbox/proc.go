@@ -6,10 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"sync"
 	"time"
 )
@@ -191,13 +189,13 @@ func (p *pipes) close() {
 }
 
 // newProc takes over a started job. Its three goroutines end with the job.
-func newProc(ctx context.Context, spec Spec, dirs Dirs, in, out *os.Root, io *pipes, b box) *Proc {
-	p := &Proc{dirs: dirs, stdin: io.stdin, stdout: io.stdout, in: in, out: out, box: b, done: make(chan struct{})}
+func newProc(ctx context.Context, spec Spec, dirs Dirs, in, out *os.Root, std *pipes, b box) *Proc {
+	p := &Proc{dirs: dirs, stdin: std.stdin, stdout: std.stdout, in: in, out: out, box: b, done: make(chan struct{})}
 
 	drained := make(chan struct{})
 	go func() {
 		defer close(drained)
-		p.stderr.drain(io.stderr, spec.Stderr, spec.Limits.Stderr, func() { p.end(ErrStderr) })
+		p.stderr.drain(std.stderr, spec.Stderr, spec.Limits.Stderr, func() { p.end(ErrStderr) })
 	}()
 	go b.watch(p.end, p.done)
 
@@ -212,9 +210,9 @@ func newProc(ctx context.Context, spec Spec, dirs Dirs, in, out *os.Root, io *pi
 		}
 		// Nobody in a sandbox is left to write. A process that left a Direct
 		// job's group may be: do not wait for it.
-		io.stderr.SetReadDeadline(time.Now().Add(time.Second))
+		std.stderr.SetReadDeadline(time.Now().Add(time.Second))
 		<-drained
-		io.stderr.Close()
+		std.stderr.Close()
 		p.mu.Lock()
 		p.exit = Exit{Code: -1, Killed: p.killed, Stderr: p.stderr.bytes()}
 		p.mu.Unlock()
@@ -227,22 +225,3 @@ func newProc(ctx context.Context, spec Spec, dirs Dirs, in, out *os.Root, io *pi
 	p.stopCtx = context.AfterFunc(ctx, func() { p.end(context.Cause(ctx)) })
 	return p
 }
-
-// makeDirs makes the folders of a Direct job.
-func makeDirs(scratch string) (d Dirs, in, out *os.Root, err error) {
-	d = Dirs{filepath.Join(scratch, "in"), filepath.Join(scratch, "out"), filepath.Join(scratch, "tmp")}
-	for _, dir := range []string{d.In, d.Out, d.Tmp} {
-		if err = os.MkdirAll(dir, 0o700); err != nil {
-			return d, nil, nil, err
-		}
-	}
-	if in, err = os.OpenRoot(d.In); err != nil {
-		return d, nil, nil, err
-	}
-	if out, err = os.OpenRoot(d.Out); err != nil {
-		in.Close()
-	}
-	return d, in, out, err
-}
-
-var _ io.Reader = (*Output)(nil)

@@ -54,9 +54,6 @@ type Dirs struct {
 	Tmp string // its HOME and TMPDIR
 }
 
-// inside are the Dirs of every sandbox.
-var inside = Dirs{In: "/in", Out: "/out", Tmp: "/tmp"}
-
 // Start runs a job in a tier that Probe has found to hold, or in Direct. The
 // end of ctx kills the job at any time. The caller must Close the Proc.
 func Start(ctx context.Context, tier Tier, spec Spec) (*Proc, error) {

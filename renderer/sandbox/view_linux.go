@@ -9,6 +9,9 @@ import (
 	"slices"
 )
 
+// inside are the Dirs of every sandbox.
+var inside = Dirs{In: "/in", Out: "/out", Tmp: "/tmp"}
+
 // mount shows a host path inside, read-only, with what is mounted below it.
 // A mount with FD shows that one instead, which the helper has inherited.
 type mount struct {
