@@ -127,20 +127,23 @@ func (s *Scheduler) takePlan(j *openJob) {
 	for i := range j.cells {
 		j.cells[i].top = claim{since: s.now, until: s.now}
 	}
+	var mine job.Range
 	for _, share := range Layout(j.offer, j.manifest) {
 		for i := share.Range.A; i < share.Range.B; i++ {
 			j.cells[i].top = s.provisional(claim{peer: share.Peer})
 		}
-		if share.Peer != s.self {
-			continue
+		if share.Peer == s.self {
+			mine = share.Range
 		}
-		if s.canWork(j) {
-			s.claim(j, share.Range, 0, nil)
-			s.prepare(j)
-			continue
-		}
-		s.do(Publish{&job.Released{Job: j.id, Range: share.Range, Cause: job.CauseBusy}})
-		for i := share.Range.A; i < share.Range.B; i++ {
+	}
+	switch {
+	case mine.Len() == 0:
+	case s.canWork(j):
+		s.claim(j, mine, 0, nil)
+		s.prepare(j)
+	default:
+		s.do(Publish{&job.Released{Job: j.id, Range: mine, Cause: job.CauseBusy}})
+		for i := mine.A; i < mine.B; i++ {
 			s.release(j, i, s.self, 0)
 		}
 	}
