@@ -37,7 +37,7 @@ help:
 	@echo 'make bench          measure against stock Manim, as docs/benchmarks.md tells'
 	@echo 'make sim            many simulated meshes (SEEDS=n)'
 	@echo 'make fuzz           each fuzz target for FUZZTIME ($(FUZZTIME))'
-	@echo 'make conformance    compare with stock Manim over the gallery in $(SHARED)'
+	@echo 'make conformance    compare with stock Manim over the gallery in $(SHARED) (SCENES=...)'
 	@echo 'make release-check  build for every supported system into dist/'
 
 build:
@@ -73,12 +73,13 @@ fuzz: build
 		done; \
 	done
 
+ifneq ($(wildcard $(SHARED)/conform),)
+conformance: setup-for-$(if $(SCENES),comparison,conformance)
+	scripts/conformance $(SHARED) $(SCENES)
+else
 conformance:
-	@if [ -d $(SHARED)/conform ]; then \
-		$(MAKE) --no-print-directory setup-for-conformance && scripts/conformance $(SHARED); \
-	else \
-		echo 'conformance: skipped, there is no $(SHARED)/conform'; \
-	fi
+	@echo 'conformance: skipped, there is no $(SHARED)/conform'
+endif
 
 lint: .make/ruff/bin/ruff
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \

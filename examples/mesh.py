@@ -133,8 +133,8 @@ class Mesh(Scene):
     """Nodes find each other, share a scene, lose one of them, and finish the film."""
 
     flight = 0.9  # seconds of a block's way back
-    lost_at = 4.2  # seconds into the render, when a node is switched off
-    adopted_at = 6.2
+    lost_at = 4.8  # seconds into the render, when a node is switched off
+    adopted_at = 6.8
 
     def construct(self) -> None:
         self.camera.background_color = NIGHT
