@@ -146,6 +146,7 @@ func (s *start) run(ctx context.Context, v view) (*Proc, error) {
 	if err != nil {
 		b.kill()
 		b.wait()
+		b.free()
 		err = s.explain(ctx, err, std)
 		std.close()
 		return nil, err

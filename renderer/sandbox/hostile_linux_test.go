@@ -253,3 +253,21 @@ func TestMissingProgram(t *testing.T) {
 		}
 	}
 }
+
+// Long arguments arrive whole, or are refused.
+func TestLongOrders(t *testing.T) {
+	for _, tier := range boxedTiers {
+		long := strings.Repeat("x", 100<<10)
+		p, err := Start(t.Context(), tier, Spec{Argv: []string{"/bin/sh", "-c", "exit $((${#A} / 1024))"}, Env: []string{"A=" + long}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if exit := p.Wait(); exit.Code != 100 {
+			t.Errorf("%s: ended as %+v", tier, exit)
+		}
+		p.Close()
+		if p, err := Start(t.Context(), tier, Spec{Argv: []string{"/bin/true"}, Env: []string{long, long}}); p != nil || err == nil {
+			t.Errorf("%s: 200 KiB of environment were taken", tier)
+		}
+	}
+}
