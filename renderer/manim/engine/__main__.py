@@ -18,6 +18,6 @@ _spec = importlib.util.spec_from_file_location(
 sys.modules["meshnode_engine"] = _package = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_package)
 
-from meshnode_engine import hub
+from meshnode_engine import fresh, hub
 
-sys.exit(hub.main())
+sys.exit(fresh.main(*sys.argv[2:]) if sys.argv[1:2] == [fresh.OPTION] else hub.main())

@@ -34,6 +34,7 @@ class Body:
     frame: int = 0
     walk: float = 0.0  # CPU seconds of the walk to where it stands
     cell: int | None = None  # drawing it, or about to
+    dropped: bool = False  # has been told to leave that cell
     drew: bool = False  # has drawn a cell: it goes on itself, checkpoints are forked
     leader: bool = False  # makes the plan
     ended: bool = False  # the leader, at the end of the scene
@@ -82,9 +83,11 @@ class Hub:
         self.spec: dict | None = None
         self.plays: list[grid.Play] = []
         self.cells: list[grid.Cell] = []
+        self.fps = 0.0
         self.folder = Path()
         self.slots = 1
         self.wanted: list[int] = []  # cells asked for and not yet given to a walker, in the order of asking
+        self.ahead = 0  # cells drawn at a time before anybody has asked, while the plan is made
         self.may_fork = True
         self.done = False
 
@@ -121,11 +124,13 @@ class Hub:
         elif kind == "work" and self.job is None:
             self.begin(message)
             self.spec = json.loads(message["spec"])
+            self.fps = self.spec["settings"]["config"]["frame_rate"]
             self.learn_plays(message["plays"])
         elif kind == "work_plays" and self.job is not None:
             self.learn_plays(message["plays"])
         elif kind == "render" and self.job is not None:
-            self.wanted += [cell for cell in message["cells"] if cell not in self.wanted]
+            known = {*self.wanted, *self.under_way()}
+            self.wanted += [cell for cell in message["cells"] if cell not in known]
             self.dispatch()
         elif kind == "drop":
             self.drop(set(message["cells"]))
@@ -145,16 +150,22 @@ class Hub:
         self.folder = Path(job["out"]).resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.slots = max(1, job.get("slots", 1))
+        self.ahead = job.get("ahead", 0) if job["t"] == "plan" else 0
 
     def learn_plays(self, plays: list) -> None:
         self.plays += [grid.Play(frames, bool(frozen)) for frames, frozen in plays]
         self.cells = []
 
     def grid(self) -> list[grid.Cell]:
+        """The cells of the plays known so far; those of later plays come behind."""
         if not self.cells:
-            fps = self.spec["settings"]["config"]["frame_rate"]
-            self.cells = grid.cells(self.plays, fps, self.job.get("cell_frames", 0))
+            self.cells = grid.cells(self.plays, self.fps, self.job.get("cell_frames", 0))
         return self.cells
+
+    def under_way(self) -> list[int]:
+        """Cells that a walker has been found for."""
+        cells = [body.cell for body in self.bodies if body.cell is not None and not body.dropped]
+        return cells + [order["cell"] for body in self.bodies for order in body.coming + body.forking]
 
     def drop(self, cells: set[int]) -> None:
         self.wanted = [cell for cell in self.wanted if cell not in cells]
@@ -162,7 +173,8 @@ class Hub:
             body.coming = [order for order in body.coming if order["cell"] not in cells]
             if body.first_order is not None and body.cell in cells:
                 body.first_order = body.cell = None
-            elif body.cell in cells:
+            elif body.cell in cells and not body.dropped:
+                body.dropped = True
                 body.channel.send({"t": "drop", "cell": body.cell})
 
     # Walkers.
@@ -214,16 +226,14 @@ class Hub:
     def start_from_scratch(self, order: dict) -> Body:
         """A walker from before the first line, with its first order."""
 
+        plays = [[play.frames, play.frozen] for play in self.plays]
+
         def go(walker: Any) -> None:
             from . import run
-            from .walker import silence
 
-            silence()
-            if order["t"] == "draw":
-                walker.draw(order)
-            else:
-                walker.walk(order["frame"])
-            (run.work if self.job["t"] == "work" else run.replay)(walker, self.job, self.spec, self.plays)
+            walker.start(order)
+            walk = run.work if self.job["t"] == "work" else run.replay
+            walk(walker, self.job, self.spec, plays)
 
         body = self.spawn(go)
         body.cell = order.get("cell")
@@ -243,7 +253,7 @@ class Hub:
         kind = message["t"]
         if kind == "stand":
             body.standing, body.frame, body.walk = True, message["frame"], message["walk"]
-            order, body.first_order, body.cell = body.first_order, None, None
+            order, body.first_order, body.cell, body.dropped = body.first_order, None, None, False
             if order is not None:
                 self.send_draw(body, order)
             elif body.guide:
@@ -265,7 +275,7 @@ class Hub:
             self.may_fork = body.guide = False
             self.take_back(body)
         elif kind == "restart":
-            self.plays, body.leader = [], False
+            self.plays, self.cells, self.wanted, body.leader = [], [], [], False
             self.pipes.send(
                 {"t": "restart", "text": "the scene looks at its own pixels: every frame is drawn"}
             )
@@ -278,10 +288,15 @@ class Hub:
         elif kind == "plan":
             body.ended = True
             self.spec = json.loads(message["spec"])
+            self.ahead, self.wanted = 0, []
             self.pipes.send(message)
         elif kind == "play":
-            self.learn_plays([[message["frames"], message["frozen"]]])
+            self.fps = message.pop("fps")
             self.pipes.send(message)
+            first = len(self.grid())
+            self.learn_plays([[message["frames"], message["frozen"]]])
+            if self.ahead:
+                self.wanted += range(first, len(self.grid()))
         else:
             if kind in ("finished", "scene_error", "usage_error"):
                 body.leader = False
@@ -323,10 +338,12 @@ class Hub:
 
     def dispatch(self) -> None:
         """Give wanted cells to walkers while there are free slots."""
-        while self.spec is not None and self.wanted and self.busy() < self.slots:
+        while self.wanted and self.busy() < (self.ahead or self.slots):
             cell = self.choose()
             self.wanted.remove(cell)
-            self.assign(self.grid()[cell])
+            if not self.assign(self.grid()[cell]):
+                self.wanted.insert(0, cell)
+                return
 
     def busy(self) -> int:
         return sum((body.cell is not None) + len(body.coming) + len(body.forking) for body in self.bodies)
@@ -353,8 +370,8 @@ class Hub:
         run = max(free or runs, key=len)
         return run[0] if free else run[len(run) // 2]
 
-    def assign(self, cell: grid.Cell) -> None:
-        """Have the walker that stands nearest before the cell draw it, or a fork of it."""
+    def assign(self, cell: grid.Cell) -> bool:
+        """Have the walker that stands nearest before the cell draw it, or a fork of it; False if none can yet."""
         order = {
             "t": "draw",
             "cell": cell.index,
@@ -368,6 +385,8 @@ class Hub:
         best = max(able, key=lambda b: (b.frame, b.drew), default=None)
         if guide is not None and guide.goal <= cell.first and (best is None or best.frame < guide.goal):
             guide.coming.append(order)
+        elif best is None and self.spec is None:
+            return False  # the plan is being made
         elif best is None and (self.job["t"] == "plan" or guide is not None or not self.may_fork):
             self.start_from_scratch(order)
         elif best is None:
@@ -380,6 +399,7 @@ class Hub:
             self.lead_on(best)
         else:
             self.fork(best, order)
+        return True
 
     def send_draw(self, body: Body, order: dict) -> None:
         body.standing, body.cell = False, order["cell"]

@@ -20,7 +20,7 @@ from manim.cli.render import commands
 from manim.manager import Manager
 from manim.utils import module_ops
 
-from . import assemble, encode, features, grid, hooks, remap, settings
+from . import assemble, encode, features, fresh, grid, hooks, remap, settings
 from .trace import Trace
 from .walker import Diverged, Walker, explain, leave, settle_memory
 
@@ -33,14 +33,15 @@ class Refused(BaseException):
 
 def plan(walker: Walker, order: dict) -> None:
     """Run the user's own command; ends the process."""
-    _enter(order["env"], order["cwd"], order.get("umask"))
-    settings.read_files()
+    _enter(walker, order, "plan", {"order": order})
     walker.leader = True
     Leader(walker, order).run()
 
 
-def _enter(env: dict[str, str], cwd: str, umask: int | None) -> None:
-    """Take on the user's environment and folder, as if Python had been started there."""
+def _enter(walker: Walker, order: dict, run: str, arguments: dict[str, Any]) -> None:
+    """Take on the user's environment and folder, as if Manim had been started there."""
+    env, cwd, umask = order["env"], order["cwd"], order.get("umask")
+    here = fresh.hash_seed(dict(os.environ))
     kept = {k: os.environ[k] for k in os.environ if k.endswith("_NUM_THREADS")}
     os.environ.clear()
     os.environ.update(env)
@@ -49,21 +50,24 @@ def _enter(env: dict[str, str], cwd: str, umask: int | None) -> None:
     os.chdir(cwd)
     if umask is not None:
         os.umask(umask)
+    settings.read_files()
+    seed = fresh.hash_seed(env)
+    if not walker.fresh and (seed != here or settings.needs_fresh_process()):
+        fresh.become(walker, run, arguments, seed)
     extra = [os.path.abspath(p) for p in env.get("PYTHONPATH", "").split(os.pathsep) if p]
     sys.path[:0] = [cwd, *(p for p in extra if p not in sys.path)]
 
 
-def replay(walker: Walker, order: dict, spec: dict, plays: list[grid.Play]) -> None:
+def replay(walker: Walker, order: dict, spec: dict, plays: list) -> None:
     """Run the user's command once more, for cells before every checkpoint; ends the process."""
-    _enter(order["env"], order["cwd"], order.get("umask"))
-    settings.read_files()
+    _enter(walker, order, "replay", {"order": order, "spec": spec, "plays": plays})
     _follow(walker, spec, plays)
     Leader(walker, {**order, "seed": spec["seed"]}).run()
 
 
-def _follow(walker: Walker, spec: dict, plays: list[grid.Play]) -> None:
+def _follow(walker: Walker, spec: dict, plays: list) -> None:
     """Hold the walker to a plan."""
-    walker.table = plays
+    walker.table = [grid.Play(frames, frozen) for frames, frozen in plays]
     walker.hidden = dict(map(tuple, spec["hidden"]))
     walker.kind, walker.encoder, walker.draw_all = spec["kind"], spec["encoder"], spec["draw_all"]
 
@@ -156,6 +160,7 @@ class Leader(hooks.Guide):
             "manim": manim.__version__,
             "settings": resolved,
             "seed": seed,
+            "hash_seed": fresh.hash_seed(dict(os.environ)),
             "script": os.path.relpath(script, root).replace(os.sep, "/"),
             "cwd": os.path.relpath(cwd, root).replace(os.sep, "/"),
             "root": root,
@@ -226,6 +231,7 @@ class Leader(hooks.Guide):
                 "frames": play.frames,
                 "frozen": play.frozen,
                 "name": _name_of(scene),
+                "fps": walker.fps,
             }
         )
 
@@ -328,10 +334,16 @@ def _name_of(scene: Any) -> str:
     return str(animations[0])[:100] + (", etc." if len(animations) > 1 else "")
 
 
-def work(walker: Walker, order: dict, spec: dict, plays: list[grid.Play]) -> None:
+def work(walker: Walker, order: dict, spec: dict, plays: list) -> None:
     """Run the scene of a plan somewhere else, from its first line; ends the process."""
     if spec["v"] != SPEC or spec["manim"] != manim.__version__:
         raise ValueError(f"the plan is of Manim {spec['manim']}, here is {manim.__version__}")
+    baked = settings.baked(spec["settings"])
+    same = spec["hash_seed"] == fresh.hash_seed(dict(os.environ)) and baked == settings.AT_IMPORT
+    if not same and not walker.fresh:
+        folder = fresh.write_config(walker.folder / ".config", baked)
+        arguments = {"order": order, "spec": spec, "plays": plays}
+        fresh.become(walker, "work", arguments, spec["hash_seed"], folder)
     _follow(walker, spec, plays)
     source = Path(order["in"]).resolve()
     script = source / "project" / spec["script"]
@@ -382,5 +394,7 @@ def _walk_scene(walker: Walker, script: Path, name: str) -> None:
         walker.end_scene()
     except Diverged as error:
         walker.fail("diverged", str(error))
+    except MemoryError as error:
+        walker.fail("memory", explain(error))
     except BaseException as error:  # noqa: BLE001 - the scene may raise anything
         walker.fail("scene", explain(error))

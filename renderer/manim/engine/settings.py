@@ -153,6 +153,11 @@ def resolved() -> dict[str, Any]:
     return {"config": out, "tex_template": template, "baked": {k: _encode(v) for k, v in AT_IMPORT.items()}}
 
 
+def baked(sent: dict[str, Any]) -> dict[str, Any]:
+    """The values that Manim must have been imported with for this plan."""
+    return {key: _decode(value) for key, value in sent["baked"].items()}
+
+
 def apply(sent: dict[str, Any], script: Path, media: Path) -> None:
     """Make the global config of a worker what the submitter sent; everything written goes below media."""
     fresh = {key: value for key, value in _LOCAL.items() if key in config._d}

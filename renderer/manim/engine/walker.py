@@ -62,6 +62,8 @@ class Walker:
         self.play_hidden = False  # its frames exist in Manim's cache
         self.needs_pixels = False  # frames inside the current play may be drawn, now or by a fork
 
+        self.first_order: dict | None = None  # of a walker that starts before the scene
+        self.fresh = False  # not a fork of the hub: fresh.py
         self._stop = FOREVER
         self._target: tuple[int, int, int] | None = None  # cell, first frame, end
         self._picture: tuple[int, int] = (0, 0)  # image, images of the target cell
@@ -72,6 +74,13 @@ class Walker:
         self._checkpoint_every = CHECKPOINT_SECONDS
         self._checkpoints = 0
         self._children: list[int] = []
+
+    def start(self, order: dict | None) -> None:
+        """Take the order that a walker from before the scene begins with; the leader has none."""
+        self.first_order = order
+        if order is not None:
+            silence()
+            self._obey(order)
 
     # What the hooks call.
 
@@ -312,7 +321,7 @@ class Walker:
         self.fail("pixels", "the scene looks at its own pixels here, but did not when it was planned")
 
     def fail(self, reason: str, text: str) -> None:
-        """Report that the walk cannot go on, and end."""
+        """Report that the walk cannot go on, and end. Reasons: docs/engine.md, cell_error."""
         cell = self._target[0] if self._target is not None else None
         self._abort()
         self.report({"t": "failed", "cell": cell, "reason": reason, "text": text[-8000:]})

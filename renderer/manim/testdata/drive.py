@@ -83,6 +83,9 @@ def main() -> int:
     parser.add_argument("--seed-order", type=int, default=0)
     parser.add_argument("--slots", type=int, default=2)
     parser.add_argument("--local", action="store_true", help="render in the hub that planned")
+    parser.add_argument(
+        "--ahead", type=int, default=1, help="with --local: cells drawn at a time during the plan"
+    )
     parser.add_argument("--in-order", action="store_true")
     parser.add_argument("--keep", help="folder for the scratch files, kept")
     own, args = parser.parse_known_args()
@@ -94,22 +97,25 @@ def main() -> int:
     planner = Engine(scratch / "idle", dict(os.environ, PYTHONHASHSEED="0"))
     planner.send(
         t="plan", args=args, cwd=os.getcwd(), env=dict(os.environ), out=str(scratch / "plan"),
-        cell_frames=own.cell_frames, slots=own.slots,
+        cell_frames=own.cell_frames, slots=own.slots, ahead=own.ahead if own.local else 0,
     )  # fmt: skip
     plays, files, plan = [], [], {}
+    done: dict[int, list[str]] = {}
     for message in planner.until("plan"):
         if message["t"] == "play":
             plays.append([message["frames"], message["frozen"]])
         elif message["t"] == "files":
             files += message["files"]
         elif message["t"] == "restart":
-            plays, files = [], []
+            plays, files, done = [], [], {}
+        elif message["t"] == "cell":
+            done[message["cell"]] = [str(scratch / "plan" / name) for name, _ in message["files"]]
         plan = message
     for warning in plan["warnings"]:
         print("warning:", warning, file=sys.stderr)
 
-    done: dict[int, list[str]] = {}
-    wanted = list(range(plan["cells"]))
+    early = len(done)
+    wanted = [cell for cell in range(plan["cells"]) if cell not in done]
     if not own.in_order:
         random.Random(own.seed_order).shuffle(wanted)
     if wanted:
@@ -124,7 +130,7 @@ def main() -> int:
                 **{"in": str(scratch / "in"), "out": str(folder)},
             )  # fmt: skip
         worker.send(t="render", cells=wanted)
-        while len(done) < len(wanted):
+        while len(done) < early + len(wanted):
             for message in worker.until("cell"):
                 pass
             done[message["cell"]] = [str(folder / name) for name, _ in message["files"]]
