@@ -111,7 +111,7 @@ func newFakeNode(home string) *fakeNode {
 			Blocks: 1_234_567, Clients: 1, Notes: []string{"the sandbox is slow today"},
 			Jobs: []node.JobStatus{
 				{ID: "bafkreiabcdefghijklmnop", Name: "SineCurve", From: "workshop", State: "rendering", Frames: 570, Done: 300, Rate: 61.2, Seconds: 4.4},
-				{ID: "bafkreiqrstuvwxyz234567", Name: "Other", From: "laptop", State: "failed", Frames: 15, Text: "no node could render it"},
+				{ID: "bafkreiqrstuvwxyz234567", Name: "Other", From: "laptop", State: "failed", Frames: 15, Text: "Traceback\n...\nNameError: no such name\n"},
 			}},
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"meshnode/renderer/manim/environment"
+	"meshnode/renderer/sandbox"
 )
 
 func doctorCommand() *cli.Command {
@@ -57,8 +58,14 @@ func printChecks(w io.Writer, checks []environment.Check) {
 	}
 }
 
-// proveSandbox returns what the sandbox finds of itself with the runtime that a
-// node would use.
+// proveSandbox attacks the sandbox from inside, as a node does at its start, with
+// the environment that it would use.
 func proveSandbox(ctx context.Context, home, python string) environment.Sandbox {
-	return environment.Sandbox{}
+	runtime := sandbox.Runtime{Secret: []string{home}}
+	if found, err := environment.Find(ctx, home, python); err == nil {
+		runtime.ReadOnly = found[0].Prefixes
+		runtime.Check = []string{found[0].Python, "-c", "import manim"}
+	}
+	report := sandbox.Probe(ctx, runtime)
+	return environment.Sandbox{Tier: string(report.Tier), Reason: report.Reason}
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
@@ -55,10 +56,20 @@ func printJobs(w io.Writer, jobs []node.JobStatus) {
 			left = clock(seconds(j.Seconds))
 		}
 		if j.Text != "" {
-			result = j.Text
+			result = lastLine(j.Text)
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d/%d\t%s\t%s\t%s\n", cell(j.ID.Short()), cell(j.Name), cell(j.From), cell(j.State),
 			j.Done, j.Frames, rate, left, cell(result))
 	}
 	table.Flush()
+}
+
+// maxReason is how many columns of a reason a table shows.
+const maxReason = 80
+
+// lastLine returns the line of a traceback that says what went wrong.
+func lastLine(text string) string {
+	text = strings.TrimSpace(text)
+	line, _ := cut(oneLine(withoutRoom(text[strings.LastIndexByte(text, '\n')+1:])), maxReason)
+	return line
 }

@@ -57,25 +57,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.As(err, &interrupted):
 		return interrupted.code()
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "meshnode: %s\n", forPeople(err))
+		fmt.Fprintf(stderr, "meshnode: %s\n", printable(withoutRoom(err.Error())))
 		return exitUsage
 	case errors.As(err, &scene): // as Manim prints it, and nothing else
 		fmt.Fprintln(stderr, strings.TrimRight(scene.text, "\n"))
 		return exitFailed
 	}
-	fmt.Fprintf(stderr, "meshnode: %s\n", forPeople(err))
+	fmt.Fprintf(stderr, "meshnode: %s\n", printable(withoutRoom(err.Error())))
 	return exitFailed
-}
-
-// forPeople words an error without the name of the package it comes from.
-func forPeople(err error) string {
-	text := printable(strings.TrimSpace(err.Error()))
-	for _, room := range []string{"api", "node", "p2p", "blockstore", "scheduler", "renderer", "manim", "environment", "sandbox", "job"} {
-		if rest, ok := strings.CutPrefix(text, room+": "); ok {
-			return rest
-		}
-	}
-	return text
 }
 
 func newApp(stdout, stderr io.Writer) *cli.App {

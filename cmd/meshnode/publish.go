@@ -106,9 +106,9 @@ func newReporter(c *cli.Context, in *invocation, begun time.Time) reporter {
 		out: c.App.Writer, err: c.App.ErrWriter, style: styleOf(os.Getenv), leave: in.progress == "leave",
 		now: time.Now, start: begun, script: filepath.Base(in.script),
 	}
-	_, r.shared = terminal(c.App.Writer)
 	if tty, ok := terminal(c.App.ErrWriter); ok && in.progress != "none" {
 		r.screen = &screen{out: tty, size: sizeOf(tty)}
+		r.shared = sameTerminal(c.App.Writer, tty)
 		r.plan()
 	}
 	return r
@@ -234,7 +234,7 @@ func failed(e node.Event) error {
 	case node.FailedCanceled:
 		return errors.New("the job was canceled")
 	}
-	return fmt.Errorf("the job failed: %s", e.Text)
+	return fmt.Errorf("the job failed: %s", withoutRoom(e.Text))
 }
 
 // sceneError is an error of the user's own scene; its text is what Manim prints

@@ -39,8 +39,8 @@ func (r *jsonReporter) end()               {}
 // and meshnode's own lines and the bar to err.
 type textReporter struct {
 	out, err io.Writer
-	shared   bool    // out is a terminal: the bar must make way for its lines
-	screen   *screen // nil: no bar
+	screen   *screen // the terminal behind err; nil: no bar
+	shared   bool    // out is the same terminal
 	style    style
 	leave    bool // the bar stays when the job has finished
 	now      func() time.Time
@@ -71,30 +71,26 @@ func (r *textReporter) plan() {
 
 func (r *textReporter) event(e node.Event) {
 	if r.state.phase == waiting {
-		r.state.begin(planning, r.script, r.now())
+		r.plan()
 	}
 	r.state.apply(e, r.now())
 	switch e.Event {
 	case "log":
-		if r.shared {
-			r.clear()
-		}
-		fmt.Fprintln(r.out, strings.TrimSuffix(e.Text, "\n"))
+		r.log(strings.TrimSuffix(e.Text, "\n"))
 	case "note":
 		r.note(e.Text)
-		return
 	case "planned":
 		if r.screen != nil {
-			r.say(plannedText(e))
+			r.screen.print(plannedText(e))
 		}
+		r.draw()
 	case "finished":
 		r.finish(e)
-		return
 	case "failed":
-		r.clear()
-		return
+		r.end()
+	default:
+		r.draw()
 	}
-	r.draw()
 }
 
 func (r *textReporter) finish(e node.Event) {
@@ -104,23 +100,29 @@ func (r *textReporter) finish(e node.Event) {
 	if r.leave {
 		r.draw()
 		r.screen.keep()
-	} else {
-		r.clear()
 	}
+	r.end()
 	if r.state.frames > 0 {
 		fmt.Fprintln(r.err, finishedText(&r.state, e.Nodes, r.now().Sub(r.start)))
 	}
 }
 
-func (r *textReporter) note(text string) {
-	r.say("meshnode: " + printable(text))
-	r.draw()
+// log prints a line of the renderer's.
+func (r *textReporter) log(line string) {
+	if r.screen != nil && r.shared {
+		r.screen.print(line)
+		return
+	}
+	fmt.Fprintln(r.out, line)
 }
 
-// say prints a line of meshnode's above the block.
-func (r *textReporter) say(line string) {
-	r.clear()
-	fmt.Fprintln(r.err, line)
+func (r *textReporter) note(text string) {
+	text = "meshnode: " + printable(withoutRoom(text))
+	if r.screen != nil {
+		r.screen.print(text)
+		return
+	}
+	fmt.Fprintln(r.err, text)
 }
 
 func (r *textReporter) tick() {
@@ -129,7 +131,11 @@ func (r *textReporter) tick() {
 	}
 }
 
-func (r *textReporter) end() { r.clear() }
+func (r *textReporter) end() {
+	if r.screen != nil {
+		r.screen.clear()
+	}
+}
 
 func (r *textReporter) draw() {
 	if r.screen == nil {
@@ -138,10 +144,4 @@ func (r *textReporter) draw() {
 	r.drawn = r.now()
 	width, _ := r.screen.size()
 	r.screen.draw(r.state.lines(width, r.drawn, r.style))
-}
-
-func (r *textReporter) clear() {
-	if r.screen != nil {
-		r.screen.clear()
-	}
 }

@@ -16,45 +16,50 @@ import (
 type screen struct {
 	out   io.Writer
 	size  func() (width, height int)
+	block []string
 	drawn []int // the block's lines on the terminal: columns of each
 }
 
 // draw replaces the block. Lines are cut to the terminal's width, and the block
 // to its height.
-func (s *screen) draw(lines []string) {
-	width, height := s.size()
-	if most := max(1, height-2); len(lines) > most {
-		lines = lines[:most]
-	}
-	var b bytes.Buffer
-	s.home(&b, width)
-	b.WriteString("\x1b[?7l") // no wrapping, should the terminal shrink just now
-	s.drawn = s.drawn[:0]
-	for _, line := range lines {
-		line, columns := cut(line, width-1)
-		b.WriteString(line)
-		b.WriteString("\x1b[K\r\n")
-		s.drawn = append(s.drawn, columns)
-	}
-	b.WriteString("\x1b[?7h\x1b[J")
-	_, _ = s.out.Write(b.Bytes()) // in one piece, so that nothing flickers
+func (s *screen) draw(block []string) {
+	s.block = block
+	s.write("")
 }
+
+// print writes lines above the block.
+func (s *screen) print(text string) { s.write(text + "\n") }
 
 // clear removes the block.
 func (s *screen) clear() {
-	if len(s.drawn) == 0 {
-		return
+	if len(s.block) > 0 {
+		s.draw(nil)
 	}
-	width, _ := s.size()
-	var b bytes.Buffer
-	s.home(&b, width)
-	b.WriteString("\x1b[J")
-	s.drawn = s.drawn[:0]
-	_, _ = s.out.Write(b.Bytes())
 }
 
 // keep leaves the block where it is: what comes next is printed below it.
-func (s *screen) keep() { s.drawn = s.drawn[:0] }
+func (s *screen) keep() { s.block, s.drawn = nil, nil }
+
+// write does everything in one piece, so that nothing flickers.
+func (s *screen) write(above string) {
+	width, height := s.size()
+	var b bytes.Buffer
+	s.home(&b, width)
+	if above != "" {
+		b.WriteString("\x1b[J")
+		b.WriteString(above)
+	}
+	s.drawn = s.drawn[:0]
+	b.WriteString("\x1b[?7l") // no wrapping, should the terminal shrink just now
+	for _, line := range s.block[:min(len(s.block), max(1, height-2))] {
+		line, columns := cut(line, width-1)
+		b.WriteString(line)
+		b.WriteString("\x1b[K\n")
+		s.drawn = append(s.drawn, columns)
+	}
+	b.WriteString("\x1b[?7h\x1b[J")
+	_, _ = s.out.Write(b.Bytes())
+}
 
 // home moves the cursor to the block's first line. A terminal that has become
 // narrower since has broken the long ones in two.
@@ -64,9 +69,8 @@ func (s *screen) home(b *bytes.Buffer, width int) {
 		rows += max(1, (columns+width-1)/width)
 	}
 	if rows > 0 {
-		fmt.Fprintf(b, "\x1b[%dA", rows)
+		fmt.Fprintf(b, "\x1b[%dA\r", rows)
 	}
-	b.WriteByte('\r')
 }
 
 // cut returns the first columns of a line, without the rest's text but with its

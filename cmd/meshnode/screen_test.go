@@ -146,9 +146,12 @@ func TestScreen(t *testing.T) {
 		t.Errorf("a redraw took %d writes", tty.writes-writes)
 	}
 
-	s.clear()
-	s.clear()
-	fmt.Fprintln(tty, "a line above, longer than the terminal")
+	writes = tty.writes
+	s.print("a line above, longer than the terminal")
+	tty.expect("a line above, longer\n than the terminal\n1\n")
+	if tty.writes != writes+1 {
+		t.Errorf("a line above took %d writes", tty.writes-writes)
+	}
 	s.draw([]string{"\x1b[32mgreen and far too long\x1b[0m", "x"})
 	tty.expect("a line above, longer\n than the terminal\ngreen and far too l\nx\n")
 
@@ -156,6 +159,11 @@ func TestScreen(t *testing.T) {
 	s.draw([]string{"narrow", "bar"})
 	tty.expect("a line a\nbove, lo\nnger\n than th\ne termin\nal\nnarrow\nbar\n")
 
+	s.clear()
+	s.clear()
+	tty.expect("a line a\nbove, lo\nnger\n than th\ne termin\nal\n")
+
+	s.draw([]string{"narrow", "bar"})
 	s.keep()
 	fmt.Fprintln(tty, "end")
 	tty.resize(80)

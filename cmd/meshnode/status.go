@@ -68,7 +68,7 @@ func describe(w io.Writer, s node.Status) {
 	row("sandbox", sandboxText(self.Advert))
 	row("blocks", bytesText(s.Blocks))
 	for _, n := range s.Notes {
-		row("note", n)
+		row("note", withoutRoom(n))
 	}
 	table.Flush()
 }
@@ -96,14 +96,10 @@ func renderersText(a *job.Advert) string {
 }
 
 func sandboxText(a *job.Advert) string {
-	text := a.Sandbox
-	if text == "" {
-		text = "not tried yet"
+	if a.Lacks == "" && (a.Sandbox == "" || a.Sandbox == "none") {
+		return "not tried yet"
 	}
-	if a.Lacks != "" {
-		text += "; does not render for others: " + a.Lacks
-	}
-	return text
+	return cell(a.Sandbox) // if none, a note says why
 }
 
 // complete fills in what a node has not said yet, so that every field is there.

@@ -20,6 +20,17 @@ func terminal(w io.Writer) (*os.File, bool) {
 	return f, obeysEscapes(f)
 }
 
+// sameTerminal says whether w ends in that terminal, too.
+func sameTerminal(w io.Writer, tty *os.File) bool {
+	f, ok := terminal(w)
+	if !ok {
+		return false
+	}
+	a, errA := f.Stat()
+	b, errB := tty.Stat()
+	return errA == nil && errB == nil && os.SameFile(a, b)
+}
+
 // sizeOf returns a terminal's size, or the usual one when it does not tell.
 func sizeOf(f *os.File) func() (width, height int) {
 	return func() (int, int) {

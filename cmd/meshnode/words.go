@@ -30,6 +30,18 @@ func oneLine(text string) string {
 	}, printable(text))
 }
 
+// withoutRoom returns an error's text without the name of the package that it
+// comes from, which serves programmers.
+func withoutRoom(text string) string {
+	text = strings.TrimSpace(text)
+	for _, room := range []string{"api", "blockstore", "environment", "job", "manim", "node", "p2p", "renderer", "sandbox", "scheduler"} {
+		if rest, ok := strings.CutPrefix(text, room+": "); ok {
+			return rest
+		}
+	}
+	return text
+}
+
 // count returns "1 frame" or "2 frames".
 func count[N int | uint32](n N, noun string) string {
 	if n == 1 {

@@ -12,6 +12,8 @@ func TestWords(t *testing.T) {
 	for _, test := range []struct{ got, want string }{
 		{printable("a\x1b[2Jb\r\n\tc\u202e\x00"), "a\uFFFD[2Jb\uFFFD\n\tc\uFFFD\uFFFD"},
 		{oneLine("a\nb\tc"), "a b c"},
+		{withoutRoom("node: api: down\n"), "api: down"},
+		{withoutRoom("nodes: down"), "nodes: down"},
 		{count(uint32(1), "frame"), "1 frame"},
 		{count(0, "play"), "0 plays"},
 		{clock(6600 * time.Millisecond), "0:07"},
