@@ -86,7 +86,7 @@ func (d *discovery) run(ctx context.Context) {
 func fingerprint(interfaces []netInterface) string {
 	var b strings.Builder
 	for _, n := range interfaces {
-		fmt.Fprintln(&b, n.Index, n.Name, n.ips)
+		fmt.Fprintln(&b, n.Index, n.Name, n.Flags, n.ips) // the flags tell whether there is a carrier
 	}
 	return b.String()
 }

@@ -52,7 +52,7 @@ type Memory struct {
 	advert          []byte
 	advertSeq       uint64
 	published       uint64
-	seen            map[messageID]bool
+	seen            map[messageID]job.PeerID // who brought it first
 	seenOrder       []messageID
 	answer          func(ctx context.Context, from job.PeerID, data []byte) ([]byte, error)
 }
@@ -85,7 +85,7 @@ type memoryMessage struct {
 	topic Topic
 	data  []byte
 	via   job.PeerID // who passed it on
-	again bool       // a copy that the network made: heard, not passed on
+	again bool       // a copy that the network made: heard, but not passed on
 }
 
 var _ Network = (*Memory)(nil)
@@ -113,7 +113,7 @@ func (b *Switchboard) NewMemory(mesh string, seed uint64) (*Memory, error) {
 	m := &Memory{
 		identity: identity, board: b, mesh: mesh, id: id,
 		topics: make(map[Topic]*memoryTopic), events: newEventQueue(), conducts: newConducts(), slots: newRequests(),
-		peers: make(map[job.PeerID]*memoryPeer), known: make(map[job.PeerID]bool), seen: make(map[messageID]bool),
+		peers: make(map[job.PeerID]*memoryPeer), known: make(map[job.PeerID]bool), seen: make(map[messageID]job.PeerID),
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -184,7 +184,7 @@ func (m *Memory) Publish(ctx context.Context, topic Topic, data []byte) error {
 	}
 	m.published++
 	msg := memoryMessage{id: messageID{m.self, m.published}, topic: topic, data: slices.Clone(data), via: m.self}
-	m.saw(msg.id)
+	m.saw(msg.id, m.self)
 	m.spread(msg)
 	return ctx.Err()
 }
@@ -198,10 +198,8 @@ func (m *Memory) spread(msg memoryMessage) {
 		if p.node.self == from || p.node.self == msg.id.author {
 			continue
 		}
-		for i, delay := range b.faults.Deliveries(m.self, p.node.self, len(msg.data)) {
-			sent := msg
-			sent.again = i > 0
-			b.after(delay, func() { p.node.arrive(sent) })
+		for _, delay := range b.faults.Deliveries(m.self, p.node.self, len(msg.data)) {
+			b.after(delay, func() { p.node.arrive(msg) })
 		}
 	}
 }
@@ -209,8 +207,12 @@ func (m *Memory) spread(msg memoryMessage) {
 // arrive queues a message for the listener. The caller holds the lock of the
 // board.
 func (m *Memory) arrive(msg memoryMessage) {
-	if m.closed || !m.saw(msg.id) && !msg.again {
+	if m.closed {
 		return
+	}
+	msg.again = !m.saw(msg.id, msg.via)
+	if msg.again && m.seen[msg.id] != msg.via {
+		return // it has come another way
 	}
 	select {
 	case m.topics[msg.topic].queue <- msg:
@@ -218,16 +220,16 @@ func (m *Memory) arrive(msg memoryMessage) {
 	}
 }
 
-// saw notes a message and reports whether it is new.
-func (m *Memory) saw(id messageID) bool {
-	if m.seen[id] {
+// saw notes a message and who brought it, and reports whether it is new.
+func (m *Memory) saw(id messageID, via job.PeerID) bool {
+	if _, ok := m.seen[id]; ok {
 		return false
 	}
 	if len(m.seenOrder) == memorySeen {
 		delete(m.seen, m.seenOrder[0])
 		m.seenOrder = m.seenOrder[1:]
 	}
-	m.seen[id] = true
+	m.seen[id] = via
 	m.seenOrder = append(m.seenOrder, id)
 	return true
 }
