@@ -114,8 +114,8 @@ func readResults(p *Proc) ([]Result, error) {
 
 // leftovers checks from this side that results are only opened as they should.
 func leftovers(p *Proc) []Result {
-	_, err := OpenOutput(p.Out(), "../in", 1)
-	_, err2 := OpenOutput(p.Out(), "/etc/hostname", 1)
+	_, err := p.Out().Open("../in")
+	_, err2 := p.Out().Open("/etc/hostname")
 	return []Result{{Name: "result outside of out", Passed: err != nil && err2 != nil, Detail: "refused"}}
 }
 

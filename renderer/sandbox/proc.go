@@ -76,7 +76,7 @@ func (p *Proc) Stdout() *os.File { return p.stdout }
 // It is valid until Close, also after the job has ended.
 func (p *Proc) In() *os.Root { return p.in }
 
-// Out is the job's folder of results. Open files in it by OpenOutput or Take
+// Out is the job's folder of results. Open files in it by renderer.OpenOutput
 // only. It is valid until Close, also after the job has ended.
 func (p *Proc) Out() *os.Root { return p.out }
 
@@ -87,20 +87,6 @@ func (p *Proc) Give() error {
 		return fmt.Errorf("sandbox: inputs not given to the job: %w", err)
 	}
 	return nil
-}
-
-// Take opens a result as OpenOutput does and unlinks it, so that the job's
-// folder stays small: its memory is free again when the Output is closed.
-func (p *Proc) Take(name string, limit int64) (*Output, error) {
-	o, err := OpenOutput(p.out, name, limit)
-	if err != nil {
-		return nil, err
-	}
-	if err := p.out.Remove(name); err != nil {
-		o.Close()
-		return nil, fmt.Errorf("sandbox: output not taken: %w", err)
-	}
-	return o, nil
 }
 
 // Stderr returns the last of what the job has printed, at most 64 KiB.
