@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -176,13 +177,17 @@ func listenAt(home string) (net.Listener, error) {
 }
 
 // runFakeNode is `meshnode run` as the tests need it: "serve" answers one
-// publication and ends, "die" complains and ends.
+// publication and ends, "die" complains and ends, "wait" finds the home in use
+// at first and serves at its second start.
 func runFakeNode(role string) int {
 	fmt.Printf("started as %q\n", os.Args[1:])
 	home := os.Getenv("MESHNODE_HOME")
 	if role == "die" {
 		fmt.Println("meshnode: no room for the store")
 		return 1
+	}
+	if role == "wait" && os.Mkdir(filepath.Join(home, "seen"), 0o700) == nil {
+		return exitInUse
 	}
 	listener, err := listenAt(home)
 	if err != nil {
@@ -440,4 +445,50 @@ func TestPublishNodeDies(t *testing.T) {
 			t.Errorf("prints %q", got)
 		}
 	}
+}
+
+// TestPublishWaitsForHome checks that a node which owns the home but does not
+// listen, as it is starting or ending, is waited for.
+func TestPublishWaitsForHome(t *testing.T) {
+	home := t.TempDir()
+	c := newCommand(t, home, "publish", "scene.py")
+	c.Env = append(c.Env, asNode+"=wait")
+	c.finish(t, 0)
+	golden(t, "quiet.out", c.stdout.String())
+}
+
+// TestSecondRun starts a real node, on loopback, and another on the same home.
+func TestSecondRun(t *testing.T) {
+	home := t.TempDir()
+	args := []string{"run", "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0", "--slots", "0", "--name", "first"}
+	first := newCommand(t, home, args...)
+	first.Stdout = nil
+	stdout, err := first.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(stdout) // ends with the command
+	var said strings.Builder
+	for !strings.Contains(said.String(), "\nblocks ") && lines.Scan() {
+		said.WriteString(lines.Text() + "\n")
+	}
+	if out := said.String(); !strings.HasPrefix(out, "node       first\n") || !strings.Contains(out, "/ip4/127.0.0.1/tcp/") {
+		t.Errorf("run prints %q, then %q", out, &first.stderr)
+	}
+	client := api.NewClient(home)
+	if s, err := client.Status(t.Context()); err != nil || s.Self.Advert == nil || s.Self.Name != "first" || s.Self.Slots != 0 {
+		t.Errorf("status %+v, %v", s.Self, err)
+	}
+	second := newCommand(t, home, args...)
+	second.finish(t, exitInUse)
+	if want := fmt.Sprintf("(process %d)", first.Process.Pid); !strings.Contains(second.stderr.String(), want) {
+		t.Errorf("the second run prints %q, want %q", &second.stderr, want)
+	}
+	if err := client.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	first.finish(t, 0)
 }

@@ -24,6 +24,7 @@ import (
 const (
 	exitFailed = 1 // the render, or whatever was asked for
 	exitUsage  = 2 // of the command
+	exitInUse  = 3 // of run: another process owns the home
 )
 
 // usageError is a mistake in the command line.
@@ -64,6 +65,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitFailed
 	}
 	fmt.Fprintf(stderr, "meshnode: %s\n", printable(withoutRoom(err.Error())))
+	if homeInUse(err) {
+		return exitInUse
+	}
 	return exitFailed
 }
 

@@ -18,14 +18,15 @@ import (
 )
 
 const (
-	startDeadline = 20 * time.Second      // for a started node to listen
-	startPoll     = 50 * time.Millisecond // between two looks for it
-	maxLog        = 1 << 20               // bytes of node.log, above which a new node begins it again
-	maxLogTail    = 4 << 10               // bytes of node.log shown when a node dies
+	startDeadline = 20 * time.Second       // for a node to listen
+	startPoll     = 50 * time.Millisecond  // between two looks for it
+	startAgain    = 500 * time.Millisecond // until another try, while some other process owns the home
+	maxLog        = 1 << 20                // bytes of node.log, above which a new node begins it again
+	maxLogTail    = 4 << 10                // bytes of node.log shown when a node dies
 )
 
-// ensureNode returns the status of the node that owns the home, and whether it
-// was running already. With none it starts one that ends after its last client,
+// ensureNode returns the status of the node that owns the home, and whether that
+// was not started here. With none it starts one that ends after its last client,
 // and calls waiting, again and again, with what the user waits for.
 func ensureNode(ctx context.Context, client *api.Client, home string, args []string, waiting func(string)) (status node.Status, running bool, err error) {
 	status, err = client.Status(ctx)
@@ -33,38 +34,52 @@ func ensureNode(ctx context.Context, client *api.Client, home string, args []str
 		return status, true, err
 	}
 	logfile := filepath.Join(home, "node.log")
-	child, logged, err := startNode(home, logfile, args)
-	if err != nil {
-		return status, false, err
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- child.Wait() }() // ends with the child, or with this process
+	var child *exec.Cmd // nil: none of ours is alive
+	var logged int64
+	var ended chan int // its exit code
 
 	deadline := time.NewTimer(startDeadline)
 	defer deadline.Stop()
+	start := time.NewTimer(0)
+	defer start.Stop()
 	look := time.NewTicker(startPoll)
 	defer look.Stop()
 	for {
 		waiting(fmt.Sprintf("starting a node in %s", home))
 		select {
+		case <-start.C:
+			if child, logged, err = startNode(home, logfile, args); err != nil {
+				return status, false, err
+			}
+			ended = make(chan int, 1)
+			go await(child, ended)
 		case <-look.C:
 			if status, err = client.Status(ctx); err == nil {
-				return status, false, nil
+				return status, child == nil, nil
 			}
-		case <-ended:
-			// The home's owner may be a node that began to listen meanwhile.
-			if status, err = client.Status(ctx); err == nil {
-				return status, true, nil
+		case code := <-ended:
+			child = nil
+			if code != exitInUse {
+				return status, false, fmt.Errorf("the node that was to render this ended at once: see %s\n%s", logfile, logTail(logfile, logged))
 			}
-			return status, false, fmt.Errorf("the node that was to render this ended at once: see %s\n%s", logfile, logTail(logfile, logged))
+			// The owner is a node that is just starting, or just ending.
+			start.Reset(startAgain)
 		case <-deadline.C:
-			_ = child.Process.Kill()
-			return status, false, fmt.Errorf("the node that was to render this did not listen within %v: see %s\n%s", startDeadline, logfile, logTail(logfile, logged))
+			if child != nil {
+				_ = child.Process.Kill()
+			}
+			return status, false, fmt.Errorf("no node listened within %v: see %s\n%s", startDeadline, logfile, logTail(logfile, logged))
 		case <-ctx.Done():
 			// Without a client the node ends by itself.
 			return status, false, context.Cause(ctx)
 		}
 	}
+}
+
+// await ends with the child, or with this process.
+func await(child *exec.Cmd, ended chan<- int) {
+	_ = child.Wait()
+	ended <- child.ProcessState.ExitCode()
 }
 
 // startNode starts `meshnode run --for-clients` detached from the terminal. It
