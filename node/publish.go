@@ -72,13 +72,16 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(Event)
 		err = context.Cause(ctx)
 	}
 	status := JobStatus{ID: p.id, Name: p.name, Submitter: n.self, From: n.nameOf(n.self)}
+	if p.man != nil {
+		status.Frames = p.man.Frames()
+	}
 	last := Event{Event: "finished", Job: p.id, Name: p.name}
 	if err == nil {
 		last.File, last.SHA256, last.Nodes = film.Files[0], film.sha256, film.nodes
 		if len(film.Files) > 1 {
 			last.Files = film.Files
 		}
-		status.State, status.File, status.Nodes = "finished", last.File, last.Nodes
+		status.State, status.File, status.Nodes, status.Done = "finished", last.File, last.Nodes, status.Frames
 		n.post(scheduler.Assembled{Job: p.id})
 	} else {
 		last.Event, last.Text, last.Kind = "failed", err.Error(), FailedRender
@@ -221,6 +224,7 @@ func (n *Node) distribute(ctx context.Context, p *publication, plan *renderer.Pl
 	if req.LocalSlots != nil {
 		slots = min(slots, *req.LocalSlots)
 	}
+	n.log.Info("job offered", "job", id.Short(), "scene", plan.Name, "frames", man.Frames(), "cells", len(man.Grid()))
 	n.post(scheduler.Submit{Job: id, Manifest: man, LocalSlots: slots})
 
 	tick := time.NewTicker(progressEvery)

@@ -63,8 +63,12 @@ func (n *Node) prepare(a scheduler.Prepare) {
 		w.mu.Lock()
 		w.from = a.From
 		w.mu.Unlock()
+		start := time.Now()
 		_, err := n.engineOf(w)
-		if err != nil && w.ctx.Err() == nil {
+		switch {
+		case err == nil:
+			n.log.Info("working on a job", "job", a.Job.Short(), "scene", w.man.Name, "of", n.nameOf(w.man.Submitter), "prepared", time.Since(start).Round(time.Millisecond))
+		case w.ctx.Err() == nil:
 			n.log.Warn("job not prepared", "job", a.Job.Short(), "err", err)
 		}
 		n.post(scheduler.Prepared{Job: a.Job, Err: err})
@@ -141,6 +145,7 @@ func (n *Node) render(a scheduler.Render) {
 			n.log.Warn("cell not rendered", "job", a.Job.Short(), "cell", a.Cell, "err", err)
 			n.post(scheduler.RenderFailed{Job: a.Job, Cell: a.Cell, Class: classOf(err), Reason: reasonOf(err)})
 		default:
+			n.log.Debug("cell rendered", "job", a.Job.Short(), "cell", a.Cell, "bytes", done.Size, "seconds", round(done.Seconds))
 			n.post(done)
 		}
 	})
@@ -250,6 +255,7 @@ func (n *Node) release(id job.ID) {
 		return
 	}
 	w.end()
+	n.log.Debug("job released", "job", id.Short())
 	n.tasks.Go(func() {
 		w.tasks.Wait()
 		if w.engine != nil && !w.own {
