@@ -73,7 +73,7 @@ def rolled(angle: np.ndarray, size: float) -> np.ndarray:
 
 def picture(phase: float, size: float) -> VGroup:
     """One frame of the film: how far the pen has come after a share of its way."""
-    angles = np.linspace(0, 3 * TAU * phase, max(4, int(300 * phase)))
+    angles = np.linspace(0, 3 * TAU * phase, max(4, int(3 * (24 + 20 * size) * phase)))
     points = rolled(angles, size)
     curve = VMobject(color=PAPER, stroke_width=1.2 + 0.9 * size).set_points_smoothly(points)
     pen = Dot(points[-1], radius=0.028 * size + 0.012, color=ManimColor("#FFD479"))

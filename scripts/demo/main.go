@@ -36,6 +36,9 @@ const (
 	stopTime   = 10 * time.Second
 )
 
+// errRefused: waiting longer will not help.
+var errRefused = errors.New("does not render for others")
+
 var names = []string{"kitchen", "studio", "attic"}
 
 // event is what is read of the lines of "meshnode publish --json".
@@ -182,7 +185,6 @@ func (d *stage) start(ctx context.Context, i int) error {
 // wait waits until the first node sees the others, and all can render.
 func (d *stage) wait(ctx context.Context) error {
 	return d.until(ctx, func() error {
-		var all []peer
 		var status struct {
 			Self peer `json:"self"`
 		}
@@ -195,13 +197,12 @@ func (d *stage) wait(ctx context.Context) error {
 		if len(seen.Peers) < len(names)-1 {
 			return fmt.Errorf("%s sees %d peers", names[0], len(seen.Peers))
 		}
-		all = append(seen.Peers, status.Self)
-		for _, p := range all {
+		for _, p := range append(seen.Peers, status.Self) {
+			if p.Lacks != "" {
+				return fmt.Errorf("%s %w: %s", p.Name, errRefused, p.Lacks)
+			}
 			if len(p.Renderers) == 0 {
 				return fmt.Errorf("%s has no renderer yet", p.Name)
-			}
-			if p.Lacks != "" {
-				return fmt.Errorf("%s does not render for others: %s", p.Name, p.Lacks)
 			}
 		}
 		return nil
@@ -215,8 +216,8 @@ func (d *stage) until(ctx context.Context, check func() error) error {
 	defer cancel()
 	for {
 		err := check()
-		if err == nil {
-			return nil
+		if err == nil || errors.Is(err, errRefused) {
+			return err
 		}
 		select {
 		case <-ctx.Done():
