@@ -27,7 +27,7 @@ const (
 	sessionSize   = 8
 	advertHead    = sessionSize + 8
 	advertAck     = 1
-	advertTimeout = 5 * time.Second
+	advertTimeout = 10 * time.Second
 )
 
 func newSession() (s [sessionSize]byte) {
@@ -127,24 +127,34 @@ func (h *Host) receiveAdvert(s network.Stream) {
 		s.Reset()
 		return
 	}
-	h.takeAdvertLocked(m, [sessionSize]byte(frame), binary.BigEndian.Uint64(frame[sessionSize:]), frame[advertHead:])
+	old := h.takeAdvertLocked(m, [sessionSize]byte(frame), binary.BigEndian.Uint64(frame[sessionSize:]), frame[advertHead:])
 	m.poke()
 	h.mu.Unlock()
+	for _, c := range h.libp2p.Network().ConnsToPeer(id) {
+		if c.Stat().Opened.Before(old) {
+			_ = c.Close()
+		}
+	}
 	if _, err := s.Write([]byte{advertAck}); err != nil {
 		s.Reset()
 	}
 }
 
-// takeAdvertLocked puts an advert in force, unless a later one is.
-func (h *Host) takeAdvertLocked(m *member, session [sessionSize]byte, seq uint64, advert []byte) {
+// takeAdvertLocked puts an advert in force, unless a later one is. If the peer
+// has restarted, connections opened before the time returned lead nowhere; else
+// the time is zero.
+func (h *Host) takeAdvertLocked(m *member, session [sessionSize]byte, seq uint64, advert []byte) (old time.Time) {
 	switch {
 	case m.here && session != m.session:
-		h.leaveLocked(m) // restarted: what it held is gone, and so is our advert there
+		h.leaveLocked(m) // what it held is gone, and so is our advert there
+		old = m.heard
 		m.pushed, m.since = pushed{}, time.Now()
 	case m.here && seq <= m.seq:
-		return
+		m.heard = time.Now()
+		return old
 	case m.joined:
 		h.events.push(Event{Kind: Changed, Peer: m.name, Advert: advert})
 	}
-	m.here, m.session, m.seq, m.advert = true, session, seq, advert
+	m.here, m.heard, m.session, m.seq, m.advert = true, time.Now(), session, seq, advert
+	return old
 }

@@ -4,7 +4,6 @@ package p2p
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 )
 
@@ -20,25 +20,26 @@ var (
 	anyIPv6 = netip.IPv6Unspecified()
 )
 
-// ErrMesh is wrapped when a node that was dialed belongs to another mesh.
-var ErrMesh = errors.New("p2p: node of another mesh")
-
 // dial connects to a known peer. It wraps ErrUnreachable, unless ctx ended.
 func (h *Host) dial(ctx context.Context, id peer.ID) error {
 	if h.connected(id) {
 		return nil
 	}
-	h.mu.Lock()
-	addrs := h.book.addrs(id)
-	h.mu.Unlock()
 	if h.gate.refuses(id) {
 		return fmt.Errorf("%w: %s", ErrMesh, id)
 	}
+	h.mu.Lock()
+	addrs := h.book.addrs(id)
+	h.mu.Unlock()
+	// What the peer said of itself may be newer, but does not choose how many
+	// addresses are dialed.
 	store := h.libp2p.Peerstore()
-	store.AddAddrs(id, addrs, 10*dialTimeout)
-	if len(store.Addrs(id)) == 0 {
+	addrs = mergeAddrs(addrs, dialable(store.Addrs(id)))
+	if len(addrs) == 0 {
 		return fmt.Errorf("%w: %s: no address is known", ErrUnreachable, id)
 	}
+	store.ClearAddrs(id)
+	store.AddAddrs(id, addrs, peerstore.RecentlyConnectedAddrTTL)
 	if s, ok := h.libp2p.Network().(*swarm.Swarm); ok {
 		s.Backoff().Clear(id) // the book has its own, and knows when things have changed
 	}
@@ -51,6 +52,12 @@ func (h *Host) dial(ctx context.Context, id peer.ID) error {
 		return fmt.Errorf("%w: dial %s: %v", ErrUnreachable, id, err)
 	}
 	return nil
+}
+
+func (h *Host) dialWithin(timeout time.Duration, id peer.ID) error {
+	ctx, cancel := context.WithTimeout(h.ctx, timeout)
+	defer cancel()
+	return h.dial(ctx, id)
 }
 
 func (h *Host) connected(id peer.ID) bool {

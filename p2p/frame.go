@@ -9,9 +9,6 @@ import (
 	"io"
 )
 
-// ErrTooLarge is wrapped when data is over the limit of its kind.
-var ErrTooLarge = errors.New("p2p: data too large")
-
 // writeFrame writes data after its length, four bytes, big endian.
 func writeFrame(w io.Writer, data []byte) error {
 	frame := make([]byte, 4, 4+len(data))

@@ -28,14 +28,11 @@ import (
 
 // Timers of a host. docs/network.md lists them.
 const (
-	dialTimeout  = 5 * time.Second
+	dialTimeout  = 10 * time.Second
 	keepAlive    = 5 * time.Second // between probes of a silent connection; it is given up 10 s after one
 	maxDials     = 32              // at a time: addresses of machines that are off take their time
 	saveInterval = 5 * time.Second
 )
-
-// ErrClosed is returned by a network that has been closed.
-var ErrClosed = errors.New("p2p: network closed")
 
 // Config says what a [Host] is.
 type Config struct {
@@ -91,6 +88,8 @@ type Host struct {
 	wg   sync.WaitGroup // the host's goroutines
 	wake chan struct{}  // of keep; capacity 1
 
+	// mu is held while the gossip's lock and those of libp2p are taken, never
+	// the other way round.
 	mu        sync.Mutex
 	started   bool
 	closed    bool
@@ -129,10 +128,6 @@ func New(config Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	resources, err := newResourceManager()
-	if err != nil {
-		return nil, err
-	}
 	h := &Host{
 		identity: identity, config: config, id: id,
 		gate: newGate(), conducts: newConducts(), events: newEventQueue(),
@@ -155,6 +150,10 @@ func New(config Config) (*Host, error) {
 		if _, err := h.pinLocked(addr); err != nil {
 			return nil, err
 		}
+	}
+	resources, err := newResourceManager()
+	if err != nil {
+		return nil, err
 	}
 	muxer := *yamux.DefaultTransport
 	muxer.KeepAliveInterval = keepAlive
@@ -180,6 +179,7 @@ func New(config Config) (*Host, error) {
 		libp2p.DisableMetrics(),
 	)
 	if err != nil {
+		resources.Close()
 		return nil, fmt.Errorf("p2p: build the host: %w", err)
 	}
 	h.ctx, h.stop = context.WithCancel(context.Background())
@@ -297,10 +297,7 @@ func (h *Host) Close() error {
 	err := h.libp2p.Close()
 	h.gossip.close()
 	h.wg.Wait()
-	if err != nil {
-		return fmt.Errorf("p2p: close: %w", err)
-	}
-	return h.saveBook()
+	return errors.Join(err, h.saveBook())
 }
 
 // LibP2P is the host beneath, for other protocols. It belongs to this Host.

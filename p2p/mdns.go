@@ -160,10 +160,9 @@ func (d *discovery) browse(ctx context.Context, interfaces []netInterface, raw [
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	entries := make(chan *zeroconf.ServiceEntry, 64)
-	ended := make(chan struct{})
+	ended := make(chan error, 1)
 	go func() {
-		defer close(ended)
-		_ = zeroconf.Browse(ctx, d.service, "local", entries,
+		ended <- zeroconf.Browse(ctx, d.service, "local", entries,
 			zeroconf.SelectIfaces(raw), zeroconf.SelectIPTraffic(families(interfaces)))
 	}()
 	again := time.NewTicker(aloneInterval)
@@ -180,10 +179,12 @@ func (d *discovery) browse(ctx context.Context, interfaces []netInterface, raw [
 			if d.alone() {
 				cancel()
 			}
-		case <-ended:
-			select { // not at once again, if it could not even start
-			case <-time.After(pollInterval):
-			case <-ctx.Done():
+		case err := <-ended:
+			if err != nil { // it could not even start: not at once again
+				select {
+				case <-time.After(pollInterval):
+				case <-ctx.Done():
+				}
 			}
 			return
 		}

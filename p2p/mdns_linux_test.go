@@ -240,6 +240,9 @@ func (n *lanNode) next(kind p2p.EventKind, wait time.Duration) report {
 // Twelve nodes with addresses of one IPv4 /24 and one IPv6 /56, neither of
 // them private, are more than libp2p's own limits let in.
 func TestMDNSTwelveNodes(t *testing.T) {
+	if raceDetector {
+		t.Skip("two dozen processes under the race detector take minutes")
+	}
 	if !inNamespace(t) {
 		return
 	}

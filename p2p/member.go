@@ -17,7 +17,8 @@ import (
 )
 
 const (
-	joinTimeout = 10 * time.Second // a connection that has not become a join by then is closed
+	joinTimeout = 30 * time.Second // a connection that has not become a join by then is closed
+	partTimeout = 5 * time.Second  // for the dial that decides whether a peer has left
 	muteTimeout = 5 * time.Second  // a joined peer that the topics do not reach for so long is dialed anew
 	retryPush   = time.Second      // after an advert did not get through
 	farewell    = time.Second      // for a node of another mesh to find that out too
@@ -35,7 +36,8 @@ type member struct {
 	advert    []byte
 	session   [sessionSize]byte
 	seq       uint64
-	here      bool // its advert has come
+	here      bool      // its advert has come,
+	heard     time.Time // and when one last did
 	pushed    pushed
 	unreached time.Time // since when the topics do not reach a joined peer; zero: they do
 	joined    bool
@@ -96,7 +98,7 @@ func (m *member) poke() {
 func (h *Host) attend(m *member) {
 	for h.ctx.Err() == nil {
 		if !h.connected(m.id) {
-			if h.hasJoined(m) && h.dial(h.ctx, m.id) == nil {
+			if h.hasJoined(m) && h.dialWithin(partTimeout, m.id) == nil {
 				continue
 			}
 			if h.part(m) {

@@ -177,6 +177,9 @@ func (m *Memory) Publish(ctx context.Context, topic Topic, data []byte) error {
 	if _, ok := m.topics[topic]; !ok {
 		return fmt.Errorf("p2p: publish: no topic %q", topic)
 	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("p2p: publish to %s: %w", topic, err)
+	}
 	m.board.mu.Lock()
 	defer m.board.mu.Unlock()
 	if m.closed {
@@ -186,7 +189,7 @@ func (m *Memory) Publish(ctx context.Context, topic Topic, data []byte) error {
 	msg := memoryMessage{id: messageID{m.self, m.published}, topic: topic, data: slices.Clone(data), via: m.self}
 	m.saw(msg.id, m.self)
 	m.spread(msg)
-	return ctx.Err()
+	return nil
 }
 
 // spread sends a message to every linked peer but the one it came from. The

@@ -26,12 +26,14 @@ type Network interface {
 	// Listen calls handle for each message of the topic, one at a time, until
 	// Close. from is the peer that published the message, proven by its
 	// signature. A message for which handle returns Reject is not passed on,
-	// and counts against from. handle must return soon.
+	// and counts against from. handle must return soon, and not call Close. A
+	// topic has one listener; set it before Start, or miss what comes earlier.
 	Listen(topic Topic, handle func(from job.PeerID, data []byte) Verdict) error
 
-	// Request sends data to a connected peer and returns its answer, at most
-	// job.MaxState bytes. Without an answer before ctx ends it is an error; ctx
-	// must have a deadline. It dials a known peer that is not connected.
+	// Request sends data, at most job.MaxMessage bytes, to a peer and returns
+	// its answer, at most job.MaxState bytes. It dials a known peer that is not
+	// connected; the error wraps ErrUnreachable if that fails. ctx must have a
+	// deadline.
 	Request(ctx context.Context, to job.PeerID, data []byte) ([]byte, error)
 
 	// Answer sets what answers requests: called concurrently, a bounded number
@@ -50,7 +52,9 @@ type Network interface {
 	Peers() []Peer
 
 	// Connect dials a peer by its full address (/ip4/…/tcp/…/p2p/…), remembers
-	// it, and redials it when it is lost.
+	// it, and redials it when it is lost. It returns when the peer has joined,
+	// or an error that wraps ErrUnreachable or ErrMesh; then, too, the peer is
+	// remembered, and dialed until it is there.
 	Connect(ctx context.Context, addr string) error
 
 	// Addrs returns the full addresses at which this node can be dialed.
@@ -90,9 +94,10 @@ type Event struct {
 // EventKind says what changed.
 type EventKind int
 
-// A peer has joined when it is connected and its advert is here: both topics
-// reach it from then on. It has left when its last connection is closed and one
-// dial has failed.
+// A peer has joined when it is connected, each side has the other's advert, and
+// both topics reach it. It has left when its last connection is closed and one
+// dial has failed. One that restarts leaves and joins, however quickly; a
+// connection that breaks and is made again at once is no event.
 const (
 	Joined EventKind = iota
 	Changed
@@ -106,5 +111,10 @@ type Peer struct {
 	Advert []byte
 }
 
-// ErrUnreachable is wrapped by Request when the peer is not there.
-var ErrUnreachable = errors.New("p2p: peer not reachable")
+// Errors that callers tell apart.
+var (
+	ErrUnreachable = errors.New("p2p: peer not reachable")
+	ErrMesh        = errors.New("p2p: node of another mesh")
+	ErrClosed      = errors.New("p2p: network closed")
+	ErrTooLarge    = errors.New("p2p: data too large")
+)

@@ -18,6 +18,7 @@ import (
 // stream that is reset instead means that there is no answer.
 const (
 	answerTimeout   = 30 * time.Second // from the first byte of a request to the last of its answer
+	readTimeout     = 5 * time.Second  // for the request itself, while it holds a slot
 	maxRequestsTo   = 8                // requests to one peer at a time; more wait
 	maxRequestsFrom = 16               // requests of one peer that are answered at a time; more are reset
 	maxAnswers      = 64               // requests answered at a time; more wait
@@ -143,6 +144,7 @@ func (h *Host) answerRequest(s network.Stream) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	_ = s.SetReadDeadline(time.Now().Add(readTimeout))
 	data, err := readFrame(s, job.MaxMessage)
 	if err != nil {
 		return err
