@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 )
@@ -21,10 +22,18 @@ type adoptedList struct {
 
 func adoptedFile(home string) string { return filepath.Join(folder(home), "adopted.json") }
 
-// Adopt checks the user's own Python and remembers it under home, before any
-// adopted earlier. Nothing of it is changed. To forget it, remove its line from
-// environments/adopted.json.
+// Adopt checks the user's own Python, a path or a name on PATH, and remembers it
+// under home, before any adopted earlier. Nothing of it is changed. To forget
+// it, remove its line from environments/adopted.json.
 func Adopt(ctx context.Context, home, python string) (*Environment, error) {
+	if found, err := exec.LookPath(python); err == nil {
+		python = found
+	}
+	// A launcher, such as pyenv's, is no interpreter: it chooses by the folder it
+	// is called in, and a sandbox cannot follow it.
+	if b, err := askBase(ctx, python); err == nil {
+		python = b.Python
+	}
 	python, err := filepath.Abs(python)
 	if err != nil {
 		return nil, fmt.Errorf("environment: %w", err)
