@@ -32,11 +32,7 @@ const frozenSeconds = 30
 // the place of both lengths. The engine has the same function in Python; both
 // are tested against testdata/grid.json.
 func Grid(plays []Play, fps float64, cellFrames uint32) []Cell {
-	moving := uint32(max(1, math.Round(fps)))
-	frozen := uint32(max(1, math.Round(fps*frozenSeconds)))
-	if cellFrames > 0 {
-		moving, frozen = cellFrames, cellFrames
-	}
+	moving, frozen := cellLengths(fps, cellFrames)
 	var cells []Cell
 	first := uint32(0)
 	for i, p := range plays {
@@ -44,17 +40,35 @@ func Grid(plays []Play, fps float64, cellFrames uint32) []Cell {
 		if p.Frozen {
 			length = frozen
 		}
-		for left := p.Frames; left > 0; {
-			n := left
-			if left >= length && !(left-length > 0 && 2*(left-length) < length) {
-				n = length
+		left := p.Frames
+		for n := cellsOf(p.Frames, length); n > 0; n-- {
+			frames := length
+			if n == 1 {
+				frames = left
 			}
-			cells = append(cells, Cell{uint32(len(cells)), uint32(i), first, n, p.Frozen})
-			first += n
-			left -= n
+			left -= frames
+			cells = append(cells, Cell{uint32(len(cells)), uint32(i), first, frames, p.Frozen})
+			first += frames
 		}
 	}
 	return cells
+}
+
+// cellLengths returns the frames of a cell of moving and of frozen plays.
+func cellLengths(fps float64, cellFrames uint32) (moving, frozen uint32) {
+	if cellFrames > 0 {
+		return cellFrames, cellFrames
+	}
+	return uint32(max(1, math.Round(fps))), uint32(max(1, math.Round(fps*frozenSeconds)))
+}
+
+// cellsOf returns the number of cells of a play.
+func cellsOf(frames, length uint32) uint32 {
+	n, rest := frames/length, frames%length
+	if rest > 0 && (n == 0 || 2*uint64(rest) >= uint64(length)) {
+		n++
+	}
+	return n
 }
 
 // Weight estimates the cost of rendering the cell, in frames of a moving play.

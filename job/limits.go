@@ -6,7 +6,7 @@ package job
 // four-hour film at 60 fps has 864,000 frames and about 14,400 cells.
 const (
 	MaxMessage  = 64 << 10 // bytes of a gossiped or streamed message, its envelope included
-	MaxState    = 1 << 20  // bytes of a StateReply, the one message that may be larger
+	MaxState    = 1 << 20  // bytes of a State, the one message that may be larger
 	MaxManifest = 1 << 20  // bytes of an encoded Manifest
 	MaxFileSet  = 1 << 20  // bytes of an encoded FileSet
 

@@ -93,20 +93,21 @@ func (m *Manifest) Validate() error {
 		return invalid("manifest: assets: %v", err)
 	}
 	// Count before cutting: a hostile table must not cost more than its own size.
+	moving, frozen := cellLengths(m.FPS, m.CellFrames)
 	frames, cells := uint64(0), uint64(0)
-	length := uint64(max(1, math.Round(m.FPS)))
-	if m.CellFrames > 0 {
-		length = uint64(m.CellFrames)
-	}
 	for _, p := range m.Plays {
+		length := moving
+		if p.Frozen {
+			length = frozen
+		}
 		frames += uint64(p.Frames)
-		cells += uint64(p.Frames)/length + 1
+		cells += uint64(cellsOf(p.Frames, length))
 	}
 	if frames == 0 || frames > MaxFrames {
 		return invalid("manifest: %d frames", frames)
 	}
-	if cells > MaxCells+uint64(len(m.Plays)) {
-		return invalid("manifest: about %d cells", cells)
+	if cells > MaxCells {
+		return invalid("manifest: %d cells", cells)
 	}
 	return nil
 }
