@@ -9,10 +9,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ipfs/boxo/bitswap"
-	"github.com/ipfs/boxo/bitswap/client"
+	"github.com/ipfs/boxo/bitswap/message"
+	pb "github.com/ipfs/boxo/bitswap/message/pb"
 	"github.com/ipfs/boxo/bitswap/network"
 	"github.com/ipfs/boxo/bitswap/network/bsnet"
+	"github.com/ipfs/boxo/bitswap/server"
 	boxo "github.com/ipfs/boxo/blockstore"
 	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
@@ -20,210 +21,321 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
-	"github.com/libp2p/go-libp2p/core/routing"
-	"golang.org/x/sync/errgroup"
 
 	"meshnode/job"
 )
 
 // Bitswap is the [Exchange] between machines: the bitswap protocol on a libp2p
-// host that somebody else owns and closes. No other file of the project knows
-// of bitswap.
+// host that somebody else owns and closes. No other file knows of bitswap.
+//
+// The network and the serving side are boxo's. The asking side is not: boxo's
+// session may leave a block with a peer that promised it and went silent for as
+// long as 45 s, and cannot say that nobody has it. See docs/storage.md.
 type Bitswap struct {
-	host    host.Host
-	prefix  protocol.ID // of the mesh
-	allow   func(job.PeerID) bool
-	sources sources
+	host  host.Host
+	proto protocol.ID
+	allow func(job.PeerID) bool
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	calls  sync.WaitGroup
 
-	swap *bitswap.Bitswap // set by Serve
-	net  network.BitSwapNetwork
+	net    network.BitSwapNetwork // these two are set by Serve
+	server *server.Server
+
+	mu      sync.Mutex
+	fetches map[*fetch]bool     // in progress
+	late    map[job.PeerID]bool // peers that were late in the last fetch
 }
 
-// A fetch wants at most batch*batches blocks at a time, which bounds the bytes
-// that wait for the store: 32 MiB. Twice what a peer keeps in flight is enough
-// to keep it busy.
-const (
-	batch   = 8
-	batches = 4
-)
-
-// A peer that leaves a want unanswered for twice as long as it usually takes,
-// within these bounds, is taken not to have the block, and another is asked.
-// The default lower bound, 50 ms, is less than a queue of 1 MiB blocks takes.
-const (
-	minPatience = 3 * time.Second
-	maxPatience = 15 * time.Second
-)
+var _ Exchange = (*Bitswap)(nil)
 
 // NewBitswap returns an exchange with the peers of the mesh that are connected
-// to h, or can be. The mesh name is part of the protocol, so an IPFS node on
-// the same network is no peer. allow says to whom blocks are given; nil means
-// everybody.
-//
-// It should start before discovery does, so that it sees every peer come.
+// to h, or can be. The mesh name is part of the protocol, so neither an IPFS
+// node nor another mesh on the same network is a peer. allow says to whom blocks
+// are given; nil means everybody.
 func NewBitswap(h host.Host, mesh string, allow func(job.PeerID) bool) *Bitswap {
 	b := &Bitswap{
 		host:    h,
-		prefix:  protocol.ID("/meshnode/1/" + mesh),
+		proto:   protocol.ID("/meshnode/1/" + mesh),
 		allow:   allow,
-		sources: sources{peers: make(map[cid.Cid]map[peer.ID]int)},
+		fetches: make(map[*fetch]bool),
+		late:    make(map[job.PeerID]bool),
 	}
+	b.net = bsnet.NewFromIpfsHost(h, bsnet.Prefix(b.proto), bsnet.SupportedProtocols([]protocol.ID{bsnet.ProtocolBitswap}))
+	b.proto += bsnet.ProtocolBitswap
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	return b
 }
 
 // Serve implements [Exchange].
 func (b *Bitswap) Serve(local Local) {
-	patience := client.DefaultDontHaveTimeoutConfig()
-	patience.DontHaveTimeout = minPatience
-	patience.MinTimeout = minPatience
-	patience.MaxTimeout = maxPatience
-
-	b.net = bsnet.NewFromIpfsHost(b.host, bsnet.Prefix(b.prefix),
-		bsnet.SupportedProtocols([]protocol.ID{bsnet.ProtocolBitswap}))
-	b.swap = bitswap.New(b.ctx, b.net, &b.sources, boxoStore{local},
-		bitswap.MaxOutstandingBytesPerPeer(16<<20), // the default, 1 MiB, is one block per round trip
-		bitswap.WithTargetMessageSize(job.MaxBlock),
-		bitswap.EngineBlockstoreWorkerCount(8), // each holds a block; the default is 128
-		bitswap.ProviderSearchDelay(100*time.Millisecond),
-		bitswap.RebroadcastDelay(5*time.Second),
-		bitswap.WithPeerBlockRequestFilter(func(p peer.ID, _ cid.Cid) bool {
+	b.server = server.New(b.ctx, b.net, boxoStore{local},
+		server.MaxOutstandingBytesPerPeer(perSource*job.MaxBlock), // the default, 1 MiB, is one block per round trip
+		server.WithTargetMessageSize(job.MaxBlock),
+		server.EngineBlockstoreWorkerCount(8), // each holds a block; the default is 128
+		server.WithPeerBlockRequestFilter(func(p peer.ID, _ cid.Cid) bool {
 			return b.allow == nil || b.allow(job.PeerID(p.String()))
 		}),
-		bitswap.WithoutDuplicatedBlockStats(),
-		bitswap.WithClientOption(client.WithDontHaveTimeoutConfig(patience)),
 	)
-}
-
-// Fetch implements [Exchange]: one session, so that what it learns of the peers
-// with one batch is used for the next.
-func (b *Bitswap) Fetch(ctx context.Context, cids []job.CID, from []job.PeerID) <-chan Block {
-	out := make(chan Block)
-	if b.ctx.Err() != nil {
-		close(out)
-		return out
-	}
-	b.calls.Go(func() {
-		defer close(out)
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		defer context.AfterFunc(b.ctx, cancel)()
-
-		keys := make([]cid.Cid, 0, len(cids))
-		for _, c := range cids {
-			if key, err := c.Parse(); err == nil {
-				keys = append(keys, key)
-			}
-		}
-		defer b.sources.add(keys, from)()
-		session := b.swap.NewSession(ctx)
-		var wants errgroup.Group
-		wants.SetLimit(batches)
-		for part := range slices.Chunk(keys, batch) {
-			wants.Go(func() error {
-				found, err := session.GetBlocks(ctx, part)
-				if err != nil {
-					return err
-				}
-				for blk := range found {
-					select {
-					case out <- Block{job.CID(blk.Cid().String()), blk.RawData()}:
-					case <-ctx.Done():
-						return ctx.Err()
-					}
-				}
-				return nil
-			})
-		}
-		_ = wants.Wait() // what was not found is missing from out
-	})
-	return out
+	b.net.Start(b.server, receiver{b})
 }
 
 // Close implements [Exchange]. The host stays open.
 func (b *Bitswap) Close() error {
 	b.cancel()
 	b.calls.Wait()
-	if b.swap == nil {
-		return nil
+	if b.server != nil {
+		b.host.RemoveStreamHandler(b.proto)
+		b.net.Stop()
+		b.server.Close()
 	}
-	b.host.RemoveStreamHandler(b.prefix + bsnet.ProtocolBitswap)
-	return b.swap.Close()
+	return nil
 }
 
-// sources tells bitswap which peers are said to have a block: those given to
-// the fetches in progress. Bitswap dials them if need be.
-type sources struct {
-	mu    sync.Mutex
-	peers map[cid.Cid]map[peer.ID]int // fetches that named the peer for the block
+// maxWaiting is how many blocks of one fetch are asked for or wait to be read:
+// the 32 MiB of memory that a fetch may take, however large.
+const maxWaiting = 32
+
+// fetch is one Fetch in progress.
+type fetch struct {
+	*asking
+	swap   *Bitswap
+	ctx    context.Context
+	events chan event
+	sends  sync.WaitGroup
+	ready  []Block // got, and not yet read
 }
 
-// add notes where a fetch expects its blocks, until done is called.
-func (s *sources) add(keys []cid.Cid, from []job.PeerID) (done func()) {
-	ids := make([]peer.ID, 0, len(from))
-	for _, p := range from {
-		if id, err := peer.Decode(string(p)); err == nil {
-			ids = append(ids, id)
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, key := range keys {
-		if s.peers[key] == nil {
-			s.peers[key] = make(map[peer.ID]int)
-		}
-		for _, id := range ids {
-			s.peers[key][id]++
-		}
-	}
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for _, key := range keys {
-			of := s.peers[key]
-			for _, id := range ids {
-				if of[id]--; of[id] == 0 {
-					delete(of, id)
-				}
-			}
-			if len(of) == 0 {
-				delete(s.peers, key)
-			}
-		}
-	}
+// event is what a fetch is told of a peer.
+type event struct {
+	from   job.PeerID
+	joined bool
+	lost   bool
+	blocks []Block
+	absent []job.CID // what the peer says it does not have
 }
 
-// FindProvidersAsync implements routing.ContentDiscovery.
-func (s *sources) FindProvidersAsync(_ context.Context, key cid.Cid, limit int) <-chan peer.AddrInfo {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	out := make(chan peer.AddrInfo, len(s.peers[key]))
-	for id := range s.peers[key] {
-		if limit > 0 && len(out) == limit {
-			break
-		}
-		out <- peer.AddrInfo{ID: id} // the host knows the addresses
+// Fetch implements [Exchange].
+func (b *Bitswap) Fetch(ctx context.Context, cids []job.CID, from []job.PeerID) <-chan Block {
+	out := make(chan Block)
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(b.ctx, cancel)
+	f := &fetch{swap: b, asking: newAsking(cids), ctx: ctx, events: make(chan event)}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ctx.Err() != nil {
+		cancel()
+		close(out)
+		return out
 	}
-	close(out)
+	b.fetches[f] = true // before it looks who is connected, so that it misses nobody
+	b.calls.Go(func() {
+		f.run(out, from)
+		stop()
+		cancel() // ends the sends, and those that have events for this fetch
+		f.end()
+		close(out)
+		f.sends.Wait()
+		f.withdraw()
+	})
 	return out
 }
 
-// boxoStore is a Local as bitswap wants it. Bitswap only reads.
+// end takes the fetch off the list, and remembers who was late.
+func (f *fetch) end() {
+	f.swap.mu.Lock()
+	defer f.swap.mu.Unlock()
+	delete(f.swap.fetches, f)
+	for _, s := range f.sources {
+		if s.late {
+			f.swap.late[s.id] = true
+		} else {
+			delete(f.swap.late, s.id)
+		}
+	}
+}
+
+// join adds a peer to the fetch.
+func (f *fetch) join(p job.PeerID, named bool) {
+	f.swap.mu.Lock()
+	late := f.swap.late[p]
+	f.swap.mu.Unlock()
+	f.joined(p, named, late)
+}
+
+// run returns when every block is delivered or given up, or when ctx ends.
+func (f *fetch) run(out chan<- Block, from []job.PeerID) {
+	self := f.swap.host.ID()
+	for _, p := range from {
+		if p != job.PeerID(self.String()) {
+			f.join(p, true)
+		}
+	}
+	for _, id := range f.swap.host.Network().Peers() {
+		if ok, err := f.swap.host.Peerstore().SupportsProtocols(id, f.swap.proto); err == nil && len(ok) > 0 {
+			f.join(job.PeerID(id.String()), false)
+		}
+	}
+
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		for to, cids := range f.next(time.Now(), maxWaiting-f.underWay()-len(f.ready)) {
+			f.send(to, cids)
+		}
+		if len(f.wants) == 0 && len(f.ready) == 0 {
+			return
+		}
+		if at, ok := f.wake(); ok {
+			timer.Reset(time.Until(at))
+		}
+		var sink chan<- Block
+		var first Block
+		if len(f.ready) > 0 {
+			sink, first = out, f.ready[0]
+		}
+		select {
+		case sink <- first:
+			f.ready = slices.Delete(f.ready, 0, 1)
+		case ev := <-f.events:
+			f.hear(ev)
+		case <-timer.C:
+			f.overdue(time.Now())
+		case <-f.ctx.Done():
+			return
+		}
+	}
+}
+
+// hear takes an event in.
+func (f *fetch) hear(ev event) {
+	if ev.joined {
+		f.join(ev.from, false)
+	}
+	if ev.lost {
+		f.lost(ev.from)
+	}
+	now := time.Now()
+	for _, b := range ev.blocks {
+		if others, wanted := f.got(b.CID, ev.from, now); wanted {
+			f.ready = append(f.ready, b)
+			for _, p := range others {
+				f.swap.calls.Go(func() { _ = f.swap.tell(f.swap.ctx, p, nil, []job.CID{b.CID}) })
+			}
+		}
+	}
+	for _, c := range ev.absent {
+		f.refused(c, ev.from, now)
+	}
+}
+
+// send asks a peer, and reports it lost if that fails.
+func (f *fetch) send(to job.PeerID, cids []job.CID) {
+	f.sends.Go(func() {
+		if err := f.swap.tell(f.ctx, to, cids, nil); err != nil {
+			f.report(event{from: to, lost: true})
+		}
+	})
+}
+
+// report gives an event to the fetch, unless the fetch is over.
+func (f *fetch) report(ev event) {
+	select {
+	case f.events <- ev:
+	case <-f.ctx.Done():
+	}
+}
+
+// withdraw tells the peers that what did not come need not come any more.
+func (f *fetch) withdraw() {
+	asked := make(map[job.PeerID][]job.CID)
+	for c, w := range f.wants {
+		for p := range w.asked {
+			asked[p] = append(asked[p], c)
+		}
+	}
+	for p, cids := range asked {
+		f.swap.calls.Go(func() { _ = f.swap.tell(f.swap.ctx, p, nil, cids) })
+	}
+}
+
+// tell sends a peer a message of blocks to want and wants to cancel. It dials a
+// peer that is not connected.
+func (b *Bitswap) tell(ctx context.Context, to job.PeerID, want, cancel []job.CID) error {
+	id, err := peer.Decode(string(to))
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithTimeout(ctx, maxPatience)
+	defer stop()
+	msg := message.New(false)
+	for i, c := range want {
+		key, err := c.Parse()
+		if err != nil {
+			return err
+		}
+		msg.AddEntry(key, int32(len(want)-i), pb.Message_Wantlist_Block, true)
+	}
+	for _, c := range cancel {
+		if key, err := c.Parse(); err == nil {
+			msg.Cancel(key)
+		}
+	}
+	return b.net.SendMessage(ctx, id, msg)
+}
+
+// each tells every fetch in progress.
+func (b *Bitswap) each(ev event) {
+	b.mu.Lock()
+	fetches := make([]*fetch, 0, len(b.fetches))
+	for f := range b.fetches {
+		fetches = append(fetches, f)
+	}
+	b.mu.Unlock()
+	for _, f := range fetches {
+		f.report(ev)
+	}
+}
+
+// receiver is a Bitswap as its network sees it.
+type receiver struct{ *Bitswap }
+
+// ReceiveMessage implements network.Receiver. The network has computed the CIDs
+// of the blocks from their bytes, so a wrong block is one that nobody wants.
+func (r receiver) ReceiveMessage(_ context.Context, from peer.ID, msg message.BitSwapMessage) {
+	ev := event{from: job.PeerID(from.String())}
+	for _, blk := range msg.Blocks() {
+		ev.blocks = append(ev.blocks, Block{address(blk.Cid()), blk.RawData()})
+	}
+	for _, c := range msg.DontHaves() {
+		ev.absent = append(ev.absent, address(c))
+	}
+	if len(ev.blocks)+len(ev.absent) > 0 {
+		r.each(ev)
+	}
+}
+
+func (r receiver) PeerConnected(p peer.ID) { r.each(event{from: job.PeerID(p.String()), joined: true}) }
+func (r receiver) PeerDisconnected(p peer.ID) {
+	r.each(event{from: job.PeerID(p.String()), lost: true})
+}
+
+// ReceiveError is about a message that could not be read; who sent it is not
+// said. Its blocks will be overdue.
+func (r receiver) ReceiveError(error) {}
+
+// boxoStore is a Local as boxo's server wants it, which only reads.
 type boxoStore struct{ local Local }
 
 var (
-	_ boxo.Blockstore          = boxoStore{}
-	_ routing.ContentDiscovery = (*sources)(nil)
-	_ Exchange                 = (*Bitswap)(nil)
+	_ boxo.Blockstore  = boxoStore{}
+	_ network.Receiver = receiver{}
 )
 
 var errReadOnly = errors.New("blockstore: bitswap may only read")
 
-// address returns the CID of a request, or "" for one of a kind not in use.
+// address returns the text form of a CID, or "" for a kind that is not in use.
 func address(key cid.Cid) job.CID {
 	c := job.CID(key.String())
 	if _, err := c.Parse(); err != nil {
@@ -247,7 +359,7 @@ func (s boxoStore) GetSize(_ context.Context, key cid.Cid) (int, error) {
 
 func (s boxoStore) Get(ctx context.Context, key cid.Cid) (blocks.Block, error) {
 	data, err := s.local.Get(ctx, address(key))
-	if err != nil { // bitswap logs every other error
+	if err != nil { // boxo logs every other error
 		return nil, ipld.ErrNotFound{Cid: key}
 	}
 	return blocks.NewBlockWithCid(data, key)

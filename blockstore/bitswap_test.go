@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
-	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
 
 	"meshnode/blockstore"
@@ -109,22 +108,34 @@ func TestBitswapMeshes(t *testing.T) {
 	}
 }
 
-// TestBitswapComesLate fetches before the peer that has the block is connected.
+// silent has every block, and gives none.
+type silent struct{}
+
+func (silent) Size(job.CID) (int, bool) { return 10, true }
+func (silent) Get(ctx context.Context, _ job.CID) ([]byte, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// TestBitswapComesLate connects the peer that has the block when the fetch has
+// already asked another.
 func TestBitswapComesLate(t *testing.T) {
-	a, b := newHost(t), newHost(t)
+	a, b, c := newHost(t), newHost(t), newHost(t)
 	from := blockstore.NewMemory(blockstore.NewBitswap(a, "mesh", nil))
 	defer from.Close()
 	to := blockstore.NewMemory(blockstore.NewBitswap(b, "mesh", nil))
 	defer to.Close()
+	x := blockstore.NewBitswap(c, "mesh", nil)
+	x.Serve(silent{})
+	defer x.Close()
+	connect(t, b, c)
 	cid, err := from.PutBlock(t.Context(), blockstoretest.Bytes(1, 5000))
 	if err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error)
-	go func() { done <- fetchOne(t, to, cid, a, time.Minute) }()
-	if err := b.Connect(t.Context(), peer.AddrInfo{ID: a.ID(), Addrs: a.Addrs()}); err != nil {
-		t.Error(err)
-	}
+	go func() { done <- fetchOne(t, to, cid, c, time.Minute) }()
+	connect(t, b, a)
 	if err := <-done; err != nil {
 		t.Error(err)
 	}

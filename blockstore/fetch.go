@@ -57,11 +57,14 @@ func (c *core) fetchBlock(ctx context.Context, cid job.CID, from []job.PeerID, m
 		}
 		return b.Data, c.flush([]job.CID{cid})
 	}
-	return nil, notFound(ctx, missing)
+	return nil, c.notFound(ctx, missing)
 }
 
 // notFound adds to missing why nobody had better.
-func notFound(ctx context.Context, missing error) error {
+func (c *core) notFound(ctx context.Context, missing error) error {
+	if c.ctx.Err() != nil {
+		return ErrClosed
+	}
 	if cause := context.Cause(ctx); cause != nil {
 		return fmt.Errorf("%w, and no peer had it in time: %w", missing, cause)
 	}
@@ -158,7 +161,7 @@ func (c *core) download(ctx context.Context, blocks []job.CID, sizes map[job.CID
 		return err
 	}
 	if len(left) > 0 {
-		return fmt.Errorf("%d of %d blocks: %w", len(left), len(blocks), notFound(ctx, why))
+		return fmt.Errorf("%d of %d blocks: %w", len(left), len(blocks), c.notFound(ctx, why))
 	}
 	return nil
 }
