@@ -111,20 +111,44 @@ func fingerprint(env environment.Environment) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Sandbox returns the tier that held against the probes, once tried.
-func (r *Renderer) Sandbox(context.Context) (string, error) {
+// Sandbox returns the tier that held against the probes and in which an engine
+// has started, once tried. That engine is then the idle one.
+func (r *Renderer) Sandbox(ctx context.Context) (string, error) {
 	f := r.look()
 	if f.err != nil {
 		return string(sandbox.None), f.err
 	}
-	t := r.tier.get(func() tier {
+	t := r.probe(f)
+	if t.err != nil {
+		return string(t.name), t.err
+	}
+	r.Warm(renderer.Foreign)
+	r.mu.Lock()
+	s := r.idle[renderer.Foreign]
+	r.mu.Unlock()
+	if s == nil {
+		return string(t.name), nil // taken already, or the renderer is closed
+	}
+	select {
+	case <-s.done:
+		if s.err != nil {
+			return string(sandbox.None), fmt.Errorf("manim: no engine starts in the sandbox, so other nodes' jobs are refused: %w", s.err)
+		}
+		return string(t.name), nil
+	case <-ctx.Done():
+		return string(sandbox.None), ctx.Err()
+	}
+}
+
+// probe chooses the tier, once.
+func (r *Renderer) probe(f found) tier {
+	return r.tier.get(func() tier {
 		report := sandbox.Probe(r.ctx, r.runtime(f))
 		if report.Tier == sandbox.None {
 			return tier{sandbox.None, fmt.Errorf("manim: no sandbox holds here, so other nodes' jobs are refused: %s", report.Reason)}
 		}
 		return tier{report.Tier, nil}
 	})
-	return string(t.name), t.err
 }
 
 // runtime is what a sandboxed engine may read.
@@ -132,7 +156,6 @@ func (r *Renderer) runtime(f found) sandbox.Runtime {
 	return sandbox.Runtime{
 		ReadOnly: append([]string{filepath.Dir(f.entry)}, f.env.Prefixes...),
 		Secret:   []string{r.cfg.Home},
-		Check:    []string{f.env.Python, "-c", "import manim"},
 	}
 }
 
@@ -244,15 +267,15 @@ func (r *Renderer) spec(f found, trust renderer.Trust, hashSeed string) (sandbox
 		spec.Env = append(os.Environ(), own...)
 		return sandbox.Direct, spec, nil
 	}
-	name, err := r.Sandbox(r.ctx)
-	if err != nil {
-		return "", spec, err
+	t := r.probe(f)
+	if t.err != nil {
+		return "", spec, t.err
 	}
 	spec.Runtime = r.runtime(f)
 	spec.Env = own
 	spec.Limits.Nice = 19
 	spec.Limits.Memory *= int64(max(1, r.cfg.Slots))
-	return sandbox.Tier(name), spec, nil
+	return t.name, spec, nil
 }
 
 // errHello is wrapped when an engine does not say what it must.

@@ -69,7 +69,7 @@ func (r *Renderer) SelfTest(ctx context.Context) (hash string, speed float64, er
 // renderSelfTest writes all cells of the fixed scene to w and returns the
 // frames per second.
 func (r *Renderer) renderSelfTest(ctx context.Context, dir string, kind []string, w io.Writer) (float64, error) {
-	e, err := r.start(ctx, renderer.Own, defaultHashSeed)
+	e, err := r.take(ctx, renderer.Own)
 	if err != nil {
 		return 0, err
 	}
