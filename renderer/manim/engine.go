@@ -56,7 +56,8 @@ type hub struct {
 	done  chan struct{} // closed when it says nothing more
 	err   error         // why; set before done is closed
 	cells map[uint32]*waiting
-	film  chan filmResult // of Assemble
+	early map[uint32]cellResult // drawn before anybody asked, while the plan was made
+	film  chan filmResult       // of Assemble
 }
 
 // waiting is one cell that was asked for.
@@ -111,7 +112,7 @@ func (e *engine) startHub(ctx context.Context, f found) (*hub, error) {
 	}
 	h := &hub{
 		proc: proc, pipe: pipe{r: proc.Stdout(), w: proc.Stdin()}, done: make(chan struct{}),
-		cells: make(map[uint32]*waiting), film: make(chan filmResult, 1),
+		cells: make(map[uint32]*waiting), early: make(map[uint32]cellResult), film: make(chan filmResult, 1),
 	}
 	proc.Stdout().SetReadDeadline(time.Now().Add(helloTime))
 	giveUp := context.AfterFunc(ctx, func() { proc.Stdout().SetReadDeadline(time.Now()) })
@@ -220,8 +221,11 @@ func (e *engine) heed(h *hub, m *message) error {
 			return fmt.Errorf("manim: engine message %q without a cell", m.Kind)
 		}
 		w := h.cells[*m.Cell]
-		if w == nil {
-			return nil // dropped meanwhile
+		if w == nil { // drawn ahead, or dropped meanwhile
+			if e.trust == renderer.Own && m.Kind == "cell" && len(h.early) < job.MaxCells {
+				h.early[*m.Cell] = cellOf(m)
+			}
+			return nil
 		}
 		delete(h.cells, *m.Cell)
 		w.answer <- cellOf(m)
@@ -270,6 +274,7 @@ func (e *engine) heedPlan(m *message) error {
 	switch m.Kind {
 	case "restart":
 		p.plan, p.frames = renderer.Plan{}, 0
+		clear(e.hub.early)
 	case "play":
 		if len(p.plan.Plays) >= job.MaxPlays {
 			e.failPlan(e.hub, &renderer.UsageError{Text: fmt.Sprintf("the scene has more than %d plays", job.MaxPlays)})
@@ -334,7 +339,7 @@ func (e *engine) Plan(ctx context.Context, req renderer.Request, onPlay func(ren
 	e.mu.Unlock()
 	if err := h.pipe.send(map[string]any{
 		"t": "plan", "args": req.Args, "cwd": req.Dir, "env": env, "out": h.proc.Dirs().Out,
-		"cell_frames": req.CellFrames, "slots": e.r.cfg.Slots,
+		"cell_frames": req.CellFrames, "slots": e.r.cfg.Slots, "ahead": max(0, e.r.cfg.Slots-1), // one core walks
 	}); err != nil {
 		return nil, err
 	}
@@ -462,6 +467,11 @@ func (e *engine) Render(ctx context.Context, cell uint32) (*renderer.Rendered, e
 		e.mu.Unlock()
 		return nil, h.err
 	}
+	if done, ok := h.early[cell]; ok {
+		delete(h.early, cell)
+		e.mu.Unlock()
+		return done.out, done.err
+	}
 	if h.cells[cell] != nil {
 		e.mu.Unlock()
 		return nil, fmt.Errorf("manim: cell %d is being rendered already", cell)
@@ -494,6 +504,8 @@ func cellOf(m *message) cellResult {
 			return cellResult{err: fmt.Errorf("%w: %s", renderer.ErrDiverged, m.Text)}
 		case "scene":
 			return cellResult{err: err}
+		case "memory":
+			return cellResult{err: fmt.Errorf("%w: cell %d: %s", renderer.ErrMemory, *m.Cell, m.Text)}
 		}
 		return cellResult{err: fmt.Errorf("manim: cell %d: %s", *m.Cell, m.Text)}
 	}
