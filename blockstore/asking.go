@@ -18,7 +18,7 @@ import (
 // when there is nobody else. A block that no peer is left for is given up.
 type asking struct {
 	wants   map[job.CID]*want // neither here nor given up
-	queue   []job.CID         // those of wants that nobody is asked for, first wish first
+	queue   []job.CID         // those of wants that nobody is asked for, the next one last
 	sources []*source
 }
 
@@ -58,6 +58,7 @@ func newAsking(cids []job.CID) *asking {
 			a.queue = append(a.queue, cid)
 		}
 	}
+	slices.Reverse(a.queue)
 	return a
 }
 
@@ -74,7 +75,7 @@ func (a *asking) joined(id job.PeerID, named, late bool) {
 func (a *asking) lost(id job.PeerID) {
 	if s := a.source(id); s != nil {
 		s.gone = true
-		a.queue = append(a.takeBack(s), a.queue...)
+		a.queue = append(a.queue, a.takeBack(s)...)
 	}
 }
 
@@ -104,7 +105,7 @@ func (a *asking) refused(cid job.CID, from job.PeerID, now time.Time) {
 	w.not[from] = true
 	if w.at == s {
 		a.unask(cid, w)
-		a.queue = slices.Insert(a.queue, 0, cid)
+		a.queue = append(a.queue, cid)
 	}
 }
 
@@ -114,7 +115,7 @@ func (a *asking) overdue(now time.Time) {
 		if len(s.asked) > 0 && now.Sub(s.heard) >= s.patience {
 			s.late = true
 			s.patience = min(2*s.patience, maxPatience)
-			a.queue = append(a.queue, a.takeBack(s)...) // last, or it would be in the way for ever
+			a.queue = append(a.takeBack(s), a.queue...) // at the end, or it would be in the way for ever
 		}
 	}
 }
@@ -129,13 +130,17 @@ func (a *asking) wake() (at time.Time, ok bool) {
 	return at, ok
 }
 
+// maxPassed is how many blocks next passes over because those who may have them
+// are busy. It bounds the work for a set of thousands of blocks.
+const maxPassed = 256
+
 // next returns what to ask now, of at most room blocks, and takes it as asked.
 func (a *asking) next(now time.Time, room int) map[job.PeerID][]job.CID {
 	asks := make(map[job.PeerID][]job.CID)
-	var waiting []job.CID
-	at := 0
-	for ; at < len(a.queue) && room > 0 && a.anyFree(); at++ {
-		cid := a.queue[at]
+	var passed []job.CID
+	for len(a.queue) > 0 && room > 0 && len(passed) < maxPassed && a.anyFree() {
+		cid := a.queue[len(a.queue)-1]
+		a.queue = a.queue[:len(a.queue)-1]
 		w := a.wants[cid]
 		if w == nil { // it came from a peer that was no longer asked
 			continue
@@ -145,7 +150,7 @@ func (a *asking) next(now time.Time, room int) map[job.PeerID][]job.CID {
 		case !ok:
 			delete(a.wants, cid)
 		case len(s.asked) == perSource:
-			waiting = append(waiting, cid)
+			passed = append(passed, cid)
 		default:
 			if len(s.asked) == 0 {
 				s.heard = now
@@ -157,7 +162,8 @@ func (a *asking) next(now time.Time, room int) map[job.PeerID][]job.CID {
 			room--
 		}
 	}
-	a.queue = append(waiting, a.queue[at:]...)
+	slices.Reverse(passed)
+	a.queue = append(a.queue, passed...)
 	return asks
 }
 
@@ -216,13 +222,14 @@ func (a *asking) unask(cid job.CID, w *want) {
 	}
 }
 
-// takeBack takes from a peer all that it is asked for.
+// takeBack takes from a peer all that it is asked for, in the queue's order.
 func (a *asking) takeBack(s *source) []job.CID {
 	asked := s.asked
 	for _, cid := range asked {
 		a.wants[cid].at = nil
 	}
 	s.asked = nil
+	slices.Reverse(asked)
 	return asked
 }
 
