@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Ctrl-C ends a job everywhere: nobody renders it, knows it or keeps files of
+// it.
+func TestInterrupted(t *testing.T) {
+	m := houseOf(t)
+	idle := func() (running int, scratch []string) {
+		for _, c := range m.computers[:3] {
+			left, err := filepath.Glob(filepath.Join(c.home, "scratch", "*"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			scratch = append(scratch, left...)
+		}
+		return len(processes()), scratch
+	}
+	processesBefore, scratchBefore := idle()
+
+	p := m.computers[0].publish(slowArgs...)
+	p.collected(0.2)
+	begun := time.Now()
+	p.interrupt()
+	if code := p.code(); code != 130 {
+		t.Errorf("exit code %d after Ctrl-C", code)
+	}
+	if took := time.Since(begun); took > 3*time.Second {
+		t.Errorf("publish took %v to end", took)
+	}
+	for _, c := range m.computers[:3] {
+		eventually(t, endTime, fmt.Sprintf("computer %d has forgotten the job", c.number), func() bool { return len(c.openJobs()) == 0 })
+	}
+	// What stays is what was there before: warm engines, with their folders.
+	eventually(t, endTime, "all engines of the job are gone, with their files", func() bool {
+		processes, scratch := idle()
+		return processes <= processesBefore && len(scratch) <= len(scratchBefore)
+	})
+	if film, _ := filepath.Glob(filepath.Join(p.media, "videos", "*", "*", "*.mp4")); len(film) != 0 {
+		t.Errorf("a canceled job left %q", film)
+	}
+
+	// The mesh is none the worse for it.
+	sameFilm(t, m.computers[0].publish(slowArgs...).finished())
+}
+
+// publish without a node starts one, which ends by itself; a second publish
+// meanwhile joins it; the film is opened as Manim would.
+func TestPublishStartsANode(t *testing.T) {
+	m := newMesh(t, 1)
+	c := m.computers[0].withManim()
+	nodes := func() int { return countProcesses("run", "--for-clients") }
+
+	opened := filepath.Join(folder(t), "opened")
+	tools := folder(t)
+	script := fmt.Sprintf("#!/bin/sh\necho \"$1\" >>%s\n", opened)
+	if err := os.WriteFile(filepath.Join(tools, "xdg-open"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	long := c.publish(slowArgs...)
+	long.planned()
+	if n := nodes(); n != 1 {
+		t.Errorf("%d nodes were started", n)
+	}
+	media := folder(t)
+	cmd := c.command("publish", "--media_dir", media, "-p", "-ql", "--progress_bar", "none", "scenes.py", "Turning")
+	cmd.Env = append(slices.Clone(cmd.Env), "PATH="+tools+":"+os.Getenv("PATH"))
+	a := finish(t, cmd)
+	film := filepath.Join(media, "videos", "scenes", "480p15", "Turning.mp4")
+	if _, err := os.Stat(film); a.code != 0 || err != nil {
+		t.Errorf("second publish: exit code %d, %v:\n%s%s", a.code, err, a.out, a.err)
+	}
+	// Manim breaks its lines.
+	if said := strings.Join(strings.Fields(a.out), ""); !strings.Contains(said, "Filereadyat'"+film+"'") {
+		t.Errorf("Manim's own last words are missing:\n%s", a.out)
+	}
+	if n := nodes(); n != 1 {
+		t.Errorf("%d nodes run during the second publish", n)
+	}
+	if text, err := os.ReadFile(opened); strings.TrimSpace(string(text)) != film {
+		t.Errorf("-p opened %q, not the film once: %v", text, err)
+	}
+	sameFilm(t, long.finished())
+	eventually(t, endTime, "the node that publish started has ended", func() bool { return nodes() == 0 })
+}
+
+// A node keeps its id, and knows its peers again, when it is restarted on the
+// same home; a second node on that home is refused.
+func TestRestart(t *testing.T) {
+	m := newMesh(t, 2)
+	a, b := m.computers[0].start("--slots", "0"), m.computers[1].start("--slots", "0")
+	id := a.status().Self.ID
+	seen := func() bool { return slices.ContainsFunc(b.peers(), func(p peer) bool { return p.ID == id }) }
+	eventually(t, readyTime, "the nodes know each other", seen)
+
+	again := a.do("run")
+	if owner := fmt.Sprint(a.node.Process.Pid); again.code != 3 || !strings.Contains(again.err, owner) {
+		t.Errorf("second node on one home: exit code %d, does not name process %s: %s", again.code, owner, again.err)
+	}
+	for _, end := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		if code := a.stop(end); end == syscall.SIGTERM && code != 0 {
+			t.Errorf("SIGTERM: exit code %d", code)
+		}
+		eventually(t, endTime, "the peer has left", func() bool { return !seen() })
+		a.start("--slots", "0")
+		if got := a.status().Self.ID; got != id {
+			t.Errorf("after %v the node is %s, not %s", end, got, id)
+		}
+		eventually(t, readyTime, "the nodes know each other again", seen)
+	}
+}
