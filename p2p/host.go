@@ -48,8 +48,12 @@ type Config struct {
 	Listen []string
 	// Peers are full addresses to dial, and to dial again, as by Connect.
 	Peers []string
-	// Quiet turns mDNS off: only known peers are dialed.
+	// Quiet turns mDNS off: other nodes are known from Peers, from earlier
+	// runs, and from the peers they lead to.
 	Quiet bool
+	// NoExchange keeps a node from asking its peers for others, for tests of a
+	// mesh that is not a full one.
+	NoExchange bool
 }
 
 // CheckMesh returns an error unless name can name a mesh: 1 to 64 letters,
@@ -76,7 +80,7 @@ type Host struct {
 	gossip *gossip
 	gate   *gate
 
-	advertProtocol, requestProtocol protocol.ID
+	advertProtocol, requestProtocol, peersProtocol protocol.ID
 
 	conducts *conducts
 	events   *eventQueue
@@ -139,6 +143,7 @@ func New(config Config) (*Host, error) {
 		wake:            make(chan struct{}, 1),
 		advertProtocol:  protocol.ID("/meshnode/1/" + config.Mesh + "/advert"),
 		requestProtocol: protocol.ID("/meshnode/1/" + config.Mesh + "/request"),
+		peersProtocol:   protocol.ID("/meshnode/1/" + config.Mesh + "/peers"),
 	}
 	if config.Dir != "" {
 		h.port = h.book.load(config.Dir, time.Now())
@@ -193,6 +198,7 @@ func New(config Config) (*Host, error) {
 	}
 	h.libp2p.SetStreamHandler(h.advertProtocol, h.receiveAdvert)
 	h.libp2p.SetStreamHandler(h.requestProtocol, h.receiveRequest)
+	h.libp2p.SetStreamHandler(h.peersProtocol, h.tellPeers)
 	h.libp2p.Network().Notify(&network.NotifyBundle{
 		ConnectedF:    func(_ network.Network, c network.Conn) { h.meet(c.RemotePeer()) },
 		DisconnectedF: func(_ network.Network, c network.Conn) { h.nudge(c.RemotePeer()) },
@@ -217,6 +223,9 @@ func (h *Host) Start() error {
 	}
 	h.started = true
 	h.wg.Go(h.keep)
+	if !h.config.NoExchange {
+		h.wg.Go(h.explore)
+	}
 	d := &discovery{
 		service: serviceName(h.config.Mesh), self: h.id, quiet: h.config.Quiet,
 		addrs: h.dialAddrs, found: h.found, alone: h.alone, changed: h.hurry,

@@ -26,7 +26,7 @@ func hostFactory(dir string) p2ptest.Factory {
 		if err := os.MkdirAll(home, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		return newHost(t, p2p.Config{Mesh: mesh, Dir: home})
+		return newHost(t, p2p.Config{Mesh: mesh, Dir: home, NoExchange: true})
 	}
 }
 
@@ -184,6 +184,27 @@ func TestHostRemembers(t *testing.T) {
 		t.Errorf("identity %s became %s", id, again.Self())
 	}
 	eventually(t, "a join", func() bool { return len(again.Peers()) == 1 })
+}
+
+// One known peer leads to all others.
+func TestHostExchangesPeers(t *testing.T) {
+	var hosts []*p2p.Host
+	for range 5 {
+		hosts = append(hosts, started(t, p2p.Config{Mesh: "m"}))
+	}
+	for _, h := range hosts[1:] {
+		if err := h.Connect(deadline(t), hosts[0].Addrs()[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "a full mesh", func() bool {
+		for _, h := range hosts {
+			if len(h.Peers()) != len(hosts)-1 {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // A restart so quick that the peer never finds it gone is still seen as one.

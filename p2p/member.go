@@ -170,6 +170,9 @@ func (h *Host) joinLocked(m *member) {
 	addrs := h.addrsOf(m.id)
 	h.book.met(m.id, addrs, time.Now())
 	h.events.push(Event{Kind: Joined, Peer: m.name, Advert: m.advert})
+	if !h.config.NoExchange {
+		h.wg.Go(func() { h.askPeers(m.id) })
+	}
 }
 
 // leaveLocked takes a join back.
@@ -251,16 +254,7 @@ func (h *Host) waitJoined(ctx context.Context, id peer.ID) error {
 }
 
 // alone reports whether nobody has joined.
-func (h *Host) alone() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, m := range h.members {
-		if m.joined {
-			return false
-		}
-	}
-	return true
-}
+func (h *Host) alone() bool { return len(h.joined()) == 0 }
 
 // Peers returns the peers that have joined, in no order.
 func (h *Host) Peers() []Peer {
