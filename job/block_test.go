@@ -21,7 +21,7 @@ func testManifest() *Manifest {
 
 func testFileSet() *FileSet {
 	return &FileSet{V: Version, Files: []File{
-		{Path: "empty"},
+		{Path: "empty", Blocks: []CID{}},
 		{Path: "media/Tex/a.svg", Size: 5, Blocks: []CID{CIDOf([]byte("12345"))}},
 		{Path: "scene.py", Size: MaxBlock + 1, Blocks: []CID{CIDOf([]byte("x")), CIDOf([]byte("y"))}},
 	}}
@@ -51,7 +51,7 @@ func TestBlocks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := CID("bafkreifu56pchuuk47iuqgua47737glxtmkqs3cjseh2y3piffkt5bnzzy"); cid != want {
+	if want := CID("bafkreidi62hibo5v3rethkdz35nc4vikakghrylssbqg4nm46qsd5gyzp4"); cid != want {
 		t.Errorf("file set: %s, want %s", cid, want)
 	}
 	s, err := DecodeFileSet(b)
@@ -65,6 +65,43 @@ func TestBlocks(t *testing.T) {
 	a, err := DecodeAdvert(b)
 	if err != nil || !reflect.DeepEqual(a, testAdvert()) {
 		t.Errorf("advert: %+v, %v", a, err)
+	}
+}
+
+func TestFileSetHasOneForm(t *testing.T) {
+	nothing := &FileSet{V: Version, Files: []File{{Path: "empty"}}}
+	also := &FileSet{V: Version, Files: []File{{Path: "empty", Blocks: []CID{}}}}
+	_, a, err := nothing.Block()
+	_, b, err2 := also.Block()
+	if a != b || err != nil || err2 != nil {
+		t.Errorf("one empty file has the CIDs %s and %s (%v, %v)", a, b, err, err2)
+	}
+}
+
+func TestFileSetRefuses(t *testing.T) {
+	for name, paths := range map[string][]string{
+		"twice":        {"a", "a"},
+		"order":        {"b", "a"},
+		"case":         {"A", "a"},
+		"file, folder": {"x", "x/y"},
+		"deep":         {"x", "x/y/z"},
+		"folded":       {"X", "x/y"},
+		"absolute":     {"/x"},
+		"above":        {"../x"},
+		"unclean":      {"x//y"},
+		"device":       {"sub/NUL.txt"},
+		"stream":       {"a:b"},
+		"dot":          {"a."},
+		"not UTF-8":    {"a\xff"},
+		"long":         {strings.Repeat("x", MaxPath+1)},
+	} {
+		s := &FileSet{V: Version}
+		for _, p := range paths {
+			s.Files = append(s.Files, File{Path: p})
+		}
+		if _, _, err := s.Block(); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -71,6 +71,11 @@ func (s *FileSet) Validate() error {
 			return invalid("file set: %q and %q differ only in case", other, f.Path)
 		}
 		folded[low] = f.Path
+		for at := strings.LastIndexByte(low, '/'); at > 0; at = strings.LastIndexByte(low[:at], '/') {
+			if other, ok := folded[low[:at]]; ok {
+				return invalid("file set: %q is a file, and the folder of %q", other, f.Path)
+			}
+		}
 		if total += f.Size; f.Size > MaxSetSize || total > MaxSetSize {
 			return invalid("file set: more than %d bytes", int64(MaxSetSize))
 		}
@@ -114,7 +119,11 @@ func (s *FileSet) Block() ([]byte, CID, error) {
 	if err := s.Validate(); err != nil {
 		return nil, "", err
 	}
-	b, err := encode(s, MaxFileSet)
+	same := FileSet{s.V, make([]File, len(s.Files))} // nil and empty lists have one form
+	for i, f := range s.Files {
+		same.Files[i] = File{f.Path, f.Size, append([]CID{}, f.Blocks...)}
+	}
+	b, err := encode(&same, MaxFileSet)
 	if err != nil {
 		return nil, "", err
 	}
