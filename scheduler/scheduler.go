@@ -260,11 +260,16 @@ func (s *Scheduler) forget(j *openJob, last job.Signed) {
 	s.do(Release{j.id})
 	s.dropRecords(j)
 	s.jobs = slices.DeleteFunc(s.jobs, func(o *openJob) bool { return o == j })
-	s.over = append(s.over, ended{id: j.id, last: last, said: s.now})
+	s.waiting = slices.DeleteFunc(s.waiting, func(r request) bool { return r.job == j.id })
+	s.remember(ended{id: j.id, last: last, said: s.now})
+}
+
+// remember keeps the end of a job for those who have missed it.
+func (s *Scheduler) remember(e ended) {
+	s.over = append(s.over, e)
 	if len(s.over) > maxOver {
 		s.over = slices.Delete(s.over, 0, 1)
 	}
-	s.waiting = slices.DeleteFunc(s.waiting, func(r request) bool { return r.job == j.id })
 }
 
 // ask sends a request whose answer comes with the returned id.

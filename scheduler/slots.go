@@ -100,7 +100,7 @@ func (s *Scheduler) nextJob(suits func(*openJob) bool) *openJob {
 	var best *openJob
 	bestBusy, bestTurn := 0, uint64(0)
 	for _, j := range s.jobs {
-		if !suits(j) || !s.canWork(j) || s.spare(j) <= 0 {
+		if !s.canWork(j) || s.spare(j) <= 0 || !suits(j) {
 			continue
 		}
 		busy := 0

@@ -409,6 +409,9 @@ func (s *Scheduler) pulled(from job.PeerID, ev Answered) {
 
 // fact takes one fact that a peer has passed on.
 func (s *Scheduler) fact(f job.Signed, by job.PeerID) {
+	if o, ok := f.Msg.(*job.Offer); ok && f.From == s.self {
+		s.disown(o)
+	}
 	if f.Msg == nil || f.From == s.self || s.early(f) {
 		return
 	}
@@ -430,4 +433,15 @@ func (s *Scheduler) fact(f job.Signed, by job.PeerID) {
 	case *job.Cancel:
 		s.canceled(f, msg)
 	}
+}
+
+// disown cancels a job of this node that it does not remember, so that nobody
+// goes on rendering it.
+func (s *Scheduler) disown(o *job.Offer) {
+	if s.find(o.Job) != nil || s.ended(o.Job) != nil {
+		return
+	}
+	cancel := &job.Cancel{Job: o.Job, Nonce: o.Nonce, Reason: "the submitter was restarted"}
+	s.do(Publish{cancel})
+	s.remember(ended{id: o.Job, last: job.Signed{From: s.self, Msg: cancel}, said: s.now})
 }
