@@ -239,6 +239,8 @@ func TestUsage(t *testing.T) {
 		{[]string{"run", "--slots", "many"}, 2, `--slots "many": must be a whole number`},
 		{[]string{"run", "--peer", "1.2.3.4"}, 2, "must be an address such as"},
 		{[]string{"run", "--listen", "nowhere"}, 2, "must be an address such as"},
+		{[]string{"run", "--python", "/none"}, 2, `--python "/none": no such program`},
+		{[]string{"setup", "--python", ""}, 2, "name a Python interpreter"},
 		{[]string{"run", "--mesh", ""}, 2, "must be 1 to 64 letters"},
 		{[]string{"status"}, 1, `start one with "meshnode run"`},
 		{[]string{"peers", "--json"}, 1, `start one with "meshnode run"`},
@@ -406,7 +408,7 @@ func TestPublishInterrupted(t *testing.T) {
 		}
 		c.finish(t, test.code)
 		<-f.left
-		if !strings.HasSuffix(c.stdout.String(), `{"event":"failed","text":"interrupted","kind":"canceled"}`+"\n") {
+		if want := fmt.Sprintf("{%q:%q,%q:%q,%q:%q}\n", "event", "failed", "text", &interrupt{test.signal}, "kind", "canceled"); !strings.HasSuffix(c.stdout.String(), want) {
 			t.Errorf("%v: prints %q", test.signal, &c.stdout)
 		}
 		if c.stderr.String() != "meshnode: interrupted: the job is canceled\n" {
@@ -419,7 +421,10 @@ func TestPublishInterrupted(t *testing.T) {
 // the options meant for it.
 func TestPublishStartsNode(t *testing.T) {
 	home := filepath.Join(t.TempDir(), "new")
-	c := newCommand(t, home, "publish", "scene.py", "--mesh", "lab", "--peer", testPeer, "--no-mdns", "--python", "/py", "--slots", "1")
+	c := newCommand(t, home, "publish", "scene.py", "--mesh", "lab", "--peer", testPeer, "--no-mdns", "--python", "./py", "--slots", "1")
+	if err := os.WriteFile(filepath.Join(c.Dir, "py"), nil, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	c.Env = append(c.Env, asNode+"=serve")
 	c.finish(t, 0)
 	golden(t, "quiet.out", c.stdout.String())
@@ -427,7 +432,7 @@ func TestPublishStartsNode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := fmt.Sprintf("started as %q\n", []string{"run", "--for-clients", "--home", home, "--mesh", "lab", "--peer", testPeer, "--no-mdns", "--python", "/py"})
+	want := fmt.Sprintf("started as %q\n", []string{"run", "--for-clients", "--home", home, "--mesh", "lab", "--peer", testPeer, "--no-mdns", "--python", filepath.Join(c.Dir, "py")})
 	if string(log) != want {
 		t.Errorf("node.log is %q, want %q", log, want)
 	}
@@ -436,13 +441,16 @@ func TestPublishStartsNode(t *testing.T) {
 func TestPublishNodeDies(t *testing.T) {
 	home := t.TempDir()
 	for range 2 {
-		c := newCommand(t, home, "publish", "scene.py")
+		c := newCommand(t, home, "publish", "scene.py", "--json")
 		c.Env = append(c.Env, asNode+"=die")
 		c.finish(t, 1)
 		got := c.stderr.String()
 		if !strings.HasPrefix(got, "meshnode: the node that was to render this ended at once: see "+filepath.Join(home, "node.log")) ||
 			!strings.HasSuffix(got, "\nmeshnode: no room for the store\n") || strings.Count(got, "started as") != 1 {
 			t.Errorf("prints %q", got)
+		}
+		if out := c.stdout.String(); !strings.HasPrefix(out, `{"event":"failed","text":"the node that was to render this ended at once`) || strings.Count(out, "\n") != 1 {
+			t.Errorf("prints %q in JSON", out)
 		}
 	}
 }

@@ -29,7 +29,12 @@ func doctorCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			python := c.String("python")
+			python := ""
+			if c.IsSet("python") {
+				if python, err = pythonPath(c.String("python")); err != nil {
+					return err
+				}
+			}
 			checks := environment.Doctor(c.Context, home, python, proveSandbox(c.Context, home, python))
 			if c.Context.Err() != nil {
 				return context.Cause(c.Context)

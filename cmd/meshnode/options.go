@@ -42,7 +42,7 @@ var options = []option{
 	{names: []string{"--mesh"}, value: "NAME", own: true, check: checkMesh, help: "the mesh of a node that is started for this job"},
 	{names: []string{"--peer"}, value: "ADDRESS", own: true, check: checkPeer, help: "a peer for such a node to dial, /ip4/…/tcp/…/p2p/…; repeatable"},
 	{names: []string{"--no-mdns"}, own: true, help: "such a node does not look for peers in the local network"},
-	{names: []string{"--python"}, value: "PATH", own: true, check: notEmpty, help: "the Python with Manim that such a node uses"},
+	{names: []string{"--python"}, value: "PATH", own: true, help: "the Python with Manim that such a node uses"},
 	{names: []string{"--slots"}, value: "N", own: true, check: checkSlots, help: "cells of this job rendered on this computer at a time; 0: only others render (default: all slots of the node)"},
 	{names: []string{"--cell-frames"}, value: "N", own: true, check: checkCellFrames, help: "length of a cell in frames (default: a second's)"},
 	{names: []string{"--json"}, own: true, help: "print one JSON event a line, for programs"},
@@ -117,13 +117,6 @@ func oneOf(words ...string) func(string) error {
 		}
 		return fmt.Errorf("must be one of %s", strings.Join(words, ", "))
 	}
-}
-
-func notEmpty(value string) error {
-	if strings.TrimSpace(value) == "" {
-		return fmt.Errorf("must not be empty")
-	}
-	return nil
 }
 
 // sides parses a resolution with Manim's separators.

@@ -80,6 +80,11 @@ func publish(c *cli.Context, in *invocation) error {
 	if info, err := os.Stat(in.script); err != nil || info.IsDir() {
 		return usagef("%s: no such file: name the scene's script", in.script)
 	}
+	if in.python != "" {
+		if in.python, err = pythonPath(in.python); err != nil {
+			return err
+		}
+	}
 	report := newReporter(c, in, begun)
 	defer report.end()
 
@@ -88,11 +93,13 @@ func publish(c *cli.Context, in *invocation) error {
 	})
 	report.end()
 	var interrupted *interrupt
+	kind := node.FailedRender
 	if errors.As(err, &interrupted) {
-		if in.json {
-			report.event(node.Event{Event: "failed", Kind: node.FailedCanceled, Text: "interrupted"})
-		}
+		kind = node.FailedCanceled
 		fmt.Fprintln(c.App.ErrWriter, "meshnode: interrupted: the job is canceled")
+	}
+	if r, ok := report.(*jsonReporter); ok && err != nil && !r.ended {
+		r.event(node.Event{Event: "failed", Kind: kind, Text: err.Error()})
 	}
 	return err
 }

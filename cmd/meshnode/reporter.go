@@ -27,13 +27,20 @@ type reporter interface {
 }
 
 // jsonReporter prints one event a line, and nothing else.
-type jsonReporter struct{ out io.Writer }
+type jsonReporter struct {
+	out   io.Writer
+	ended bool // the last event is printed
+}
 
-func (r *jsonReporter) event(e node.Event) { _ = printJSON(r.out, e) }
-func (r *jsonReporter) note(text string)   { r.event(node.Event{Event: "note", Text: text}) }
-func (r *jsonReporter) waiting(string)     {}
-func (r *jsonReporter) tick()              {}
-func (r *jsonReporter) end()               {}
+func (r *jsonReporter) event(e node.Event) {
+	r.ended = r.ended || e.Event == "finished" || e.Event == "failed"
+	_ = printJSON(r.out, e)
+}
+
+func (r *jsonReporter) note(text string) { r.event(node.Event{Event: "note", Text: text}) }
+func (r *jsonReporter) waiting(string)   {}
+func (r *jsonReporter) tick()            {}
+func (r *jsonReporter) end()             {}
 
 // textReporter prints the renderer's lines to out, as the renderer itself would,
 // and meshnode's own lines and the bar to err.

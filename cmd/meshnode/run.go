@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -46,6 +45,9 @@ func runCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			defer context.AfterFunc(c.Context, func() {
+				fmt.Fprintln(c.App.ErrWriter, "meshnode: the node ends; the same once more ends it at once")
+			})()
 			err = api.Serve(c.Context, cfg)
 			if c.Context.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(c.Context))) {
 				return nil // the end that was asked for
@@ -64,7 +66,7 @@ func nodeConfig(c *cli.Context) (cfg node.Config, err error) {
 	if err != nil {
 		return cfg, err
 	}
-	for name, check := range map[string]func(string) error{"slots": checkSlots, "mesh": checkMesh, "python": notEmpty} {
+	for name, check := range map[string]func(string) error{"slots": checkSlots, "mesh": checkMesh} {
 		if !c.IsSet(name) {
 			continue
 		}
@@ -83,10 +85,10 @@ func nodeConfig(c *cli.Context) (cfg node.Config, err error) {
 	if c.IsSet("slots") {
 		slots, _ = strconv.Atoi(c.String("slots")) // checked
 	}
-	python := c.String("python")
-	if python != "" {
-		if python, err = filepath.Abs(python); err != nil {
-			return cfg, fmt.Errorf("find %s: %w", c.String("python"), err)
+	python := ""
+	if c.IsSet("python") {
+		if python, err = pythonPath(c.String("python")); err != nil {
+			return cfg, err
 		}
 	}
 	return node.Config{

@@ -4,6 +4,8 @@ package main
 
 import (
 	"fmt"
+	"os/exec"
+	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
@@ -29,10 +31,11 @@ func setupCommand() *cli.Command {
 			}
 			say := func(line string) { fmt.Fprintln(c.App.Writer, printable(line)) }
 			if c.IsSet("python") {
-				if err := notEmpty(c.String("python")); err != nil {
-					return usagef("--python %v", err)
+				python, err := pythonPath(c.String("python"))
+				if err != nil {
+					return err
 				}
-				e, err := environment.Adopt(c.Context, home, c.String("python"))
+				e, err := environment.Adopt(c.Context, home, python)
 				if err != nil {
 					return err
 				}
@@ -51,4 +54,18 @@ func setupCommand() *cli.Command {
 
 func pythonFlag() cli.Flag {
 	return &cli.StringFlag{Name: "python", Usage: "`path` of a Python with Manim", TakesFile: true, DefaultText: "the one of meshnode setup"}
+}
+
+// pythonPath returns the absolute path of the interpreter that --python names, as
+// the shell would find it.
+func pythonPath(given string) (string, error) {
+	found, err := exec.LookPath(given)
+	if err != nil {
+		return "", usagef("--python %q: no such program: name a Python interpreter", given)
+	}
+	abs, err := filepath.Abs(found)
+	if err != nil {
+		return "", fmt.Errorf("find %s: %w", found, err)
+	}
+	return abs, nil
 }
