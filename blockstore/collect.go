@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -59,6 +60,18 @@ func (c *core) Unpin(ctx context.Context, owner string) error {
 	}
 	delete(c.pins, owner)
 	return nil
+}
+
+// Owners implements [Store].
+func (c *core) Owners(ctx context.Context) ([]string, error) {
+	_, end, err := c.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	c.collecting.Lock()
+	defer c.collecting.Unlock()
+	return slices.Sorted(maps.Keys(c.pins)), nil
 }
 
 // checkOwner keeps owners to what is a file name everywhere.

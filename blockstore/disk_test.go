@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -95,6 +96,9 @@ func TestDiskRestart(t *testing.T) {
 	st = open(t, dir, nil)
 	if got, _ := st.Usage(t.Context()); got != usage {
 		t.Errorf("usage %d after a restart, %d before", got, usage)
+	}
+	if owners, err := st.Owners(t.Context()); !slices.Equal(owners, []string{"job", "other"}) || err != nil {
+		t.Errorf("owners after a restart: %q, %v", owners, err)
 	}
 	if _, err := st.Collect(t.Context(), usage-3000); err != nil {
 		t.Fatal(err)

@@ -53,6 +53,9 @@ type Store interface {
 	Pin(ctx context.Context, owner string, cids ...job.CID) error
 	Unpin(ctx context.Context, owner string) error
 
+	// Owners returns who has pins, sorted.
+	Owners(ctx context.Context) ([]string, error)
+
 	// Collect deletes blocks that are not pinned, least recently used first,
 	// until at most keep bytes remain, and returns the bytes freed. Blocks of
 	// calls in progress stay.

@@ -59,6 +59,9 @@ func start(ctx context.Context, cfg Config, h *home) (*Node, error) {
 	if err != nil {
 		return nil, errors.Join(err, host.Close())
 	}
+	if err := forgetJobs(ctx, store); err != nil {
+		return nil, errors.Join(err, store.Close(), host.Close())
+	}
 	if cfg.Name == "" {
 		if cfg.Name, err = os.Hostname(); err != nil {
 			cfg.Name = host.Self().Short()
@@ -85,4 +88,17 @@ func start(ctx context.Context, cfg Config, h *home) (*Node, error) {
 		return nil, errors.Join(err, n.Close())
 	}
 	return n, nil
+}
+
+// forgetJobs frees the blocks of jobs that a node before this one has left: a
+// job does not outlive its node yet.
+func forgetJobs(ctx context.Context, store blockstore.Store) error {
+	owners, err := store.Owners(ctx)
+	for _, owner := range owners {
+		err = errors.Join(err, store.Unpin(ctx, owner))
+	}
+	if err == nil {
+		_, err = store.Collect(ctx, keepBytes)
+	}
+	return err
 }

@@ -96,6 +96,7 @@ func everyMethod(ctx context.Context, st blockstore.Store, set job.CID, root *os
 	errs["Export"] = st.Export(ctx, set, root)
 	errs["Pin"] = st.Pin(ctx, "owner", set)
 	errs["Unpin"] = st.Unpin(ctx, "owner")
+	_, errs["Owners"] = st.Owners(ctx)
 	_, errs["Collect"] = st.Collect(ctx, 0)
 	_, errs["Usage"] = st.Usage(ctx)
 	return errs
@@ -299,7 +300,6 @@ func (s Suite) exportRefuses(t *testing.T) {
 	}
 	refuse("not a set", st, put(t, st, []byte("not a set")), job.ErrInvalid, nothing)
 	refuse("absent", st, job.CIDOf([]byte("absent")), blockstore.ErrNotFound, nothing)
-	refuse("file and folder of one name", st, putSet(t, st, job.File{Path: "x"}, job.File{Path: "x/y"}), fs.ErrExist, nothing)
 	refuse("wrong size", st, putSet(t, st, job.File{Path: "x", Size: 11, Blocks: []job.CID{job.CIDOf(Bytes(2, 10))}}), job.ErrInvalid, nothing)
 	last := fileSet.Files[2].Blocks[0]
 	s.Damage(t, st, last, []byte("damaged"))
@@ -428,6 +428,9 @@ func (s Suite) pins(t *testing.T) {
 	pin("two", b)
 	pin("three", job.CIDOf(early)) // not here yet
 	put(t, st, early)
+	if owners, err := st.Owners(t.Context()); !slices.Equal(owners, []string{"one", "three", "two"}) || err != nil {
+		t.Errorf("owners %q, %v", owners, err)
+	}
 	put(t, st, loose)
 	collect()
 	wantExport(t, st, a, files)
