@@ -141,14 +141,6 @@ func (b *book) room() bool {
 	return false
 }
 
-// forget drops a peer, unless the user named it.
-func (b *book) forget(id peer.ID) {
-	if e, ok := b.known[id]; ok && !e.pinned {
-		delete(b.known, id)
-		b.dirty = b.dirty || e.joined
-	}
-}
-
 // hurry makes every peer due now: the network has changed, or the machine
 // slept.
 func (b *book) hurry(now time.Time) {

@@ -173,7 +173,7 @@ func New(config Config) (*Host, error) {
 		libp2p.ResourceManager(resources),
 		libp2p.ConnectionManager(connmgr.NullConnMgr{}),
 		libp2p.ConnectionGater(h.gate),
-		libp2p.DialRanker(swarm.NoDelayDialRanker),
+		libp2p.SwarmOpts(swarm.WithDialRanker(swarm.NoDelayDialRanker)),
 		libp2p.WithDialTimeout(dialTimeout),
 		libp2p.AddrsFactory(func(own []ma.Multiaddr) []ma.Multiaddr { return withoutLoopback(dialable(own)) }),
 		libp2p.UserAgent("meshnode"),
@@ -264,18 +264,18 @@ func (h *Host) listenLocked() error {
 // listenAll listens on all interfaces, with IPv6 where there is any.
 func (h *Host) listenAll(port int) (int, error) {
 	swarm := h.libp2p.Network()
-	if err := swarm.Listen(tcpAddr(anyIPv4, port)); err == nil {
-		if port == 0 {
-			port = portOf(swarm.ListenAddresses())
-		}
+	err := swarm.Listen(tcpAddr(anyIPv4, port))
+	if err != nil { // the port is taken, or there is no IPv4
 		if swarm.Listen(tcpAddr(anyIPv6, port)) != nil {
-			_ = swarm.Listen(tcpAddr(anyIPv6, 0)) // the port is taken, or there is no IPv6
+			return 0, fmt.Errorf("p2p: listen on port %d: choose another, or 0: %w", port, err)
 		}
-		return port, nil
-	} else if swarm.Listen(tcpAddr(anyIPv6, port)) != nil {
-		return 0, fmt.Errorf("p2p: listen on port %d: choose another, or 0: %w", port, err)
+		return portOf(swarm.ListenAddresses()), nil
 	}
-	return portOf(swarm.ListenAddresses()), nil
+	port = portOf(swarm.ListenAddresses())
+	if swarm.Listen(tcpAddr(anyIPv6, port)) != nil {
+		_ = swarm.Listen(tcpAddr(anyIPv6, 0)) // the port is taken, or there is no IPv6
+	}
+	return port, nil
 }
 
 func portOf(addrs []ma.Multiaddr) int {

@@ -58,9 +58,9 @@ func TestKeyFile(t *testing.T) {
 		if _, err := loadKey(dir); err == nil {
 			t.Errorf("%s key file accepted", what)
 		}
-	}
-	if got, _ := os.ReadFile(path); len(got) == 0 {
-		t.Error("a damaged key was overwritten")
+		if got, _ := os.ReadFile(path); !bytes.Equal(got, bad) {
+			t.Errorf("%s key file overwritten", what)
+		}
 	}
 	if os.Geteuid() == 0 {
 		if err := os.WriteFile(path, good, 0o600); err != nil {

@@ -41,6 +41,7 @@ type member struct {
 	pushed    pushed
 	unreached time.Time // since when the topics do not reach a joined peer; zero: they do
 	joined    bool
+	returned  time.Time     // when it was last lost, and dialed
 	refused   time.Time     // since when it is known to be of another mesh; zero: it is not
 	changed   chan struct{} // closed and replaced when joined changes, and when the member parts
 	requests  chan struct{} // slots for requests to it
@@ -98,7 +99,7 @@ func (m *member) poke() {
 func (h *Host) attend(m *member) {
 	for h.ctx.Err() == nil {
 		if !h.connected(m.id) {
-			if h.hasJoined(m) && h.dialWithin(partTimeout, m.id) == nil {
+			if h.mayReturn(m) && h.dialWithin(partTimeout, m.id) == nil {
 				continue
 			}
 			if h.part(m) {
@@ -197,10 +198,17 @@ func (h *Host) closeLocked(m *member) {
 	h.wg.Go(func() { _ = h.libp2p.Network().ClosePeer(m.id) })
 }
 
-func (h *Host) hasJoined(m *member) bool {
+// mayReturn reports whether a lost peer gets its one dial before it has left.
+// One that is lost again at once has left: the book's intervals apply.
+func (h *Host) mayReturn(m *member) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return m.joined
+	now := time.Now()
+	if !m.joined || now.Sub(m.returned) < partTimeout {
+		return false
+	}
+	m.returned = now
+	return true
 }
 
 // part forgets a member that has no connection. It returns false when there is
