@@ -8,7 +8,8 @@ import "meshnode/job"
 // slots: what it measures, else what others measure, by its speed, else a guess.
 func (s *Scheduler) rate(j *openJob, id job.PeerID) float64 {
 	if id == s.self {
-		return s.ownRate(j)
+		rate, _ := s.ownRate(j)
+		return rate
 	}
 	if m := j.member(id); m != nil && m.rate > 0 {
 		return m.rate
@@ -18,29 +19,29 @@ func (s *Scheduler) rate(j *openJob, id job.PeerID) float64 {
 }
 
 // plausible keeps a rate that a peer tells of itself from spoiling every estimate.
-func plausible(rate float64, j *openJob) float64 {
-	const factor = 1000
-	usual := 1 / secondsOf(j.manifest)
-	return min(max(rate, 0), usual*factor)
+func (j *openJob) plausible(rate float64) float64 {
+	const most = 1000 // times the guess
+	return min(rate, most/secondsOf(j.manifest))
 }
 
-// ownRate is the rate of this node. A cell that takes longer than it should says
-// something before it is finished.
-func (s *Scheduler) ownRate(j *openJob) float64 {
+// ownRate is the rate of this node, and whether it is more than a guess. A cell
+// that takes longer than it should says something before it is finished.
+func (s *Scheduler) ownRate(j *openJob) (rate float64, known bool) {
 	w := &j.work
 	var slot float64
-	if w.weight > 0 {
+	if known = w.weight > 0; known {
 		slot = w.weight / w.seconds
 	} else {
 		_, speed := s.size(j, s.self)
 		slot = s.typicalRate(j) * speed
 	}
 	for _, st := range w.stretches {
-		if took := (s.now - st.at).Seconds(); st.busy && took > 0 {
-			slot = min(slot, j.grid[st.cell].Weight()/took)
+		took := (s.now - st.at).Seconds()
+		if weight := j.grid[st.cell].Weight(); st.busy && weight < slot*took {
+			slot, known = weight/took, true
 		}
 	}
-	return slot * s.shareOfSlots(j)
+	return slot * s.shareOfSlots(j), known
 }
 
 // shareOfSlots returns how many slots a job has here while other submitters' jobs

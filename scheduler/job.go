@@ -84,7 +84,7 @@ func (j *openJob) own() bool { return j.mine != nil }
 // weigh returns the weight of the cells in [a, b).
 func (j *openJob) weigh(a, b uint32) float64 { return j.weight[b] - j.weight[a] }
 
-// walkTo returns the seconds that a node as fast as the submitter walks from
+// walk returns the seconds that a node as fast as the submitter walks from
 // one cell's first frame to another's.
 func (j *openJob) walk(from, to uint32) float64 {
 	if to <= from {

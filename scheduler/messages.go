@@ -126,7 +126,7 @@ func (s *Scheduler) progressed(from job.PeerID, msg *job.Progress) {
 		if m == nil {
 			continue
 		}
-		m.rate = plausible(h.Rate, j)
+		m.rate = j.plausible(h.Rate)
 		if left := h.Left.Len(); left != m.left {
 			m.left, m.moved = left, s.now
 		}

@@ -74,8 +74,7 @@ const (
 	maxAdoptRank  = 10        // after so many steps anybody adopts
 	largeMesh     = 32        // peers above which Progress may take longer to arrive
 	forever       = time.Duration(math.MaxInt64)
-	idleFor       = 3 // Progress intervals for which a peer's word on its free slots holds
-	minStretch    = 1
+	idleFor       = 3  // Progress intervals for which a peer's word on its free slots holds
 	maxStretch    = 16 // cells that a slot takes at a time from the front of a range
 	maxFetchTries = 3  // before a peer that is there, but whose bytes are not, is revoked
 )

@@ -198,7 +198,7 @@ func (s *Scheduler) nextStretch(j *openJob) *stretch {
 		}
 	}
 	if total > 0 {
-		length := min(max((total+s.slotsFor(j)-1)/s.slotsFor(j), minStretch), maxStretch)
+		length := min((total+s.slotsFor(j)-1)/s.slotsFor(j), maxStretch)
 		a := uint32(slices.Index(loose, true))
 		b := a
 		for int(b) < len(loose) && loose[b] && int(b-a) < length {

@@ -253,7 +253,9 @@ func (s *Scheduler) heldOf(j *openJob, held []job.Held, ranges *int) []job.Held 
 				break
 			}
 			if len(held) == first {
-				rate = s.rate(j, s.self)
+				if r, known := s.ownRate(j); known {
+					rate = r
+				}
 			}
 			held = append(held, job.Held{Job: j.id, Range: c.Range, Gen: c.Gen, Left: job.Ranges{c.Range}, Rate: rate})
 			continue
