@@ -175,6 +175,10 @@ func (s *server) publish(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, fmt.Errorf("dir %q is not absolute", req.Dir))
 		return
 	}
+	if r.Context().Err() != nil {
+		fail(w, http.StatusServiceUnavailable, errors.New("the node is stopping"))
+		return
+	}
 	defer s.client()()
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out := http.NewResponseController(w)

@@ -26,6 +26,9 @@ type home struct {
 	lock *os.File
 }
 
+// ErrInUse is wrapped when another process owns the home.
+var ErrInUse = errors.New("node: a node is running on this home already")
+
 // openHome makes the folder if need be, and locks it.
 func openHome(dir string) (*home, error) {
 	dir, err := filepath.Abs(dir)
@@ -43,7 +46,7 @@ func openHome(dir string) (*home, error) {
 		owner := make([]byte, 32)
 		n, _ := lock.Read(owner)
 		lock.Close()
-		return nil, fmt.Errorf("node: a node is running on %s already (process %s): use it, or give another --home", dir, strings.TrimSpace(string(owner[:n])))
+		return nil, fmt.Errorf("%w (%s, process %s): use it, or give another --home", ErrInUse, dir, strings.TrimSpace(string(owner[:n])))
 	}
 	h := &home{dir, lock}
 	err = lock.Truncate(0)

@@ -43,8 +43,11 @@ func (n *Node) followResources() {
 				a.Sandbox, a.Lacks = "none", short(err)
 			}
 		})
-		if err != nil {
+		switch {
+		case err != nil && n.ctx.Err() == nil:
 			n.log.Warn("this node renders only its own jobs", "reason", err)
+		case err == nil:
+			n.log.Info("ready to render for others", "renderer", env.Renderer+" "+env.Version, "sandbox", tier)
 		}
 		n.selfTest()
 	}

@@ -65,7 +65,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitFailed
 	}
 	fmt.Fprintf(stderr, "meshnode: %s\n", printable(withoutRoom(err.Error())))
-	if homeInUse(err) {
+	if errors.Is(err, node.ErrInUse) {
 		return exitInUse
 	}
 	return exitFailed

@@ -108,7 +108,3 @@ func newLog(c *cli.Context) *slog.Logger {
 	}
 	return slog.New(slog.NewTextHandler(c.App.ErrWriter, nil))
 }
-
-// homeInUse says whether run failed because another process owns the home. The
-// node has no error of its own for that; TestSecondRun guards the words.
-func homeInUse(err error) bool { return strings.Contains(err.Error(), " already (process ") }
