@@ -17,6 +17,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"meshnode/node"
 	"meshnode/renderer/sandbox"
 )
 
