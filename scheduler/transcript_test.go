@@ -39,6 +39,9 @@ var update = flag.Bool("update", false, "write the transcripts anew")
 //	hold NODE WHAT             what the node would get by itself (manifest, prepared,
 //	give NODE WHAT JOB [ok|fail|bad] [CELL]   fetched) waits for give
 //	left NODE                  the others see that the node has gone
+//	back NODE                  and that it has come back
+//	restart NODE               it comes back, and has forgotten everything
+//	abort NODE JOB             the user cancels
 //	advert NODE KEY=VALUE      it says something else of itself
 //	send FROM MESSAGE          a made-up message: claim JOB A B GEN, done JOB CELL,
 //	                           cancel JOB, revoked JOB NODE, collected JOB A B
@@ -275,6 +278,12 @@ func (st *stage) command(verb string, words []string) error {
 	case "back":
 		st.node(args[0]).gone = false
 		st.join(st.node(args[0]))
+	case "restart":
+		n := st.node(args[0])
+		n.Scheduler, n.gone, n.owed = New(Config{Self: job.PeerID(n.name)}), false, nil
+		a := n.advert
+		st.step(n, Resources{&a})
+		st.join(n)
 	case "advert":
 		n := st.node(args[0])
 		set(&n.advert, opts)

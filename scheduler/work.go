@@ -45,19 +45,30 @@ func (s *Scheduler) canWork(j *openJob) bool {
 	return suits(&s.advert, j.manifest.Need) == nil
 }
 
-// claim makes this node the holder of cells.
+// claim makes this node the holder of those cells of a range for which no higher
+// claim is known.
 func (s *Scheduler) claim(j *openJob, r job.Range, gen uint32, raw []byte) {
 	x := s.lasting(claim{peer: s.self, gen: gen, granted: raw != nil})
+	var taken job.Ranges
 	for i := r.A; i < r.B; i++ {
-		if c := &j.cells[i]; c.top.peer == s.self && gen == 0 || j.higher(x, c.top) {
-			c.top, c.next, c.known = x, claim{}, false
+		c := &j.cells[i]
+		planned := gen == 0 && c.top.peer == s.self
+		if !planned && !j.higher(x, c.top) {
+			continue
 		}
+		c.top, c.next, c.known = x, claim{}, false
+		taken = taken.Union(job.Ranges{{A: i, B: i + 1}})
+	}
+	if len(taken) == 0 {
+		return
 	}
 	if raw != nil {
 		j.work.grants = append(j.work.grants, grant{r, gen, raw})
 	}
 	s.recordClaims(j)
-	s.do(Publish{&job.Claim{Job: j.id, Range: r, Gen: gen, Grant: raw}})
+	for _, part := range taken {
+		s.do(Publish{&job.Claim{Job: j.id, Range: part, Gen: gen, Grant: raw}})
+	}
 }
 
 // prepare gets assets and an engine for a job, once.

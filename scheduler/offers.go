@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+
+package scheduler
+
+import (
+	"slices"
+	"time"
+
+	"meshnode/job"
+)
+
+// called answers a Call of a job that this node could work on.
+func (s *Scheduler) called(from job.PeerID, c *job.Call) {
+	if suits(&s.advert, c.Need) != nil {
+		return
+	}
+	s.do(Warm{c.Need}, Send{from, &job.Ready{
+		Nonce: c.Nonce, Slots: s.advert.Slots, Speed: s.advert.Speed, Queue: s.queue(), Sandbox: s.advert.Sandbox,
+	}})
+}
+
+// offer takes a job that another node offers, from itself or relayed.
+func (s *Scheduler) offer(m job.Signed, o *job.Offer) {
+	if s.ended(o.Job) != nil {
+		return
+	}
+	if j := s.find(o.Job); j != nil {
+		if m.From == j.submitter {
+			s.offerHeard(j)
+		}
+		return
+	}
+	of := 0
+	for _, p := range s.offered {
+		if p.signed.From == m.From {
+			if p.offer.Job == o.Job {
+				return
+			}
+			of++
+		}
+	}
+	for _, j := range s.jobs {
+		if j.submitter == m.From {
+			of++
+		}
+	}
+	if of >= maxPerPeer || len(s.jobs)+len(s.offered) >= maxJobs {
+		return
+	}
+	s.offered = append(s.offered, &offered{signed: m, offer: o, askAt: s.now})
+}
+
+// fetchManifests asks for the manifests of new offers; after some tries it waits
+// for the offer to be repeated.
+func (s *Scheduler) fetchManifests() {
+	const tries = 5
+	s.offered = slices.DeleteFunc(s.offered, func(o *offered) bool { return !o.asking && o.tries >= tries })
+	for _, o := range s.offered {
+		if !s.due(o.askAt) {
+			continue
+		}
+		o.asking, o.askAt = true, s.now+s.times.Prepare
+		s.wakeAt(o.askAt)
+		o.tries++
+		s.do(FetchManifest{o.offer.Job, s.sources(o.signed.From)})
+	}
+}
+
+// sources returns whom to ask for blocks of a job: its submitter first.
+func (s *Scheduler) sources(submitter job.PeerID) []job.PeerID {
+	const most = 8
+	from := []job.PeerID{submitter}
+	for _, p := range s.peers {
+		if p.id != submitter && s.there(p.id) && p.advert != nil && len(from) < most {
+			from = append(from, p.id)
+		}
+	}
+	return from
+}
+
+func (s *Scheduler) manifestFetched(ev ManifestFetched) {
+	var found *offered
+	s.offered = slices.DeleteFunc(s.offered, func(o *offered) bool {
+		switch {
+		case o.offer.Job != ev.Job:
+			return false
+		case ev.Manifest == nil:
+			o.asking, o.askAt = false, s.now+time.Duration(o.tries)*s.times.Retry
+			return false
+		case ev.Manifest.Submitter == o.signed.From && ev.Manifest.Nonce == o.offer.Nonce:
+			found = o
+		}
+		return true // who offers another node's job is not listened to
+	})
+	if found == nil || s.find(ev.Job) != nil {
+		return
+	}
+	j := newJob(ev.Job, ev.Manifest, found.offer, found.signed.Raw, s.now)
+	if s.cells()+len(j.cells) > maxCells {
+		return
+	}
+	s.jobs = append(s.jobs, j)
+	s.offerHeard(j)
+	s.recordJob(j)
+	s.takePlan(j)
+	for _, m := range found.backlog {
+		s.fact(m, m.From)
+	}
+	if found.missed != "" {
+		s.miss(found.missed)
+	}
+}
+
+// cells returns the number of cells of all open jobs.
+func (s *Scheduler) cells() int {
+	n := 0
+	for _, j := range s.jobs {
+		n += len(j.cells)
+	}
+	return n
+}
+
+// takePlan notes the planned ranges as claims that end soon unless they are
+// repeated, and claims this node's own.
+func (s *Scheduler) takePlan(j *openJob) {
+	j.meet(s.self)
+	for i := range j.cells {
+		j.cells[i].top = claim{since: s.now, until: s.now}
+	}
+	var mine job.Range
+	for _, share := range Layout(j.offer, j.manifest) {
+		for i := share.Range.A; i < share.Range.B; i++ {
+			j.cells[i].top = s.provisional(claim{peer: share.Peer})
+		}
+		if share.Peer == s.self {
+			mine = share.Range
+		}
+	}
+	switch {
+	case mine.Len() == 0:
+	case s.canWork(j):
+		s.claim(j, mine, 0, nil)
+		s.prepare(j)
+	default:
+		s.do(Publish{&job.Released{Job: j.id, Range: mine, Cause: job.CauseBusy}})
+		for i := mine.A; i < mine.B; i++ {
+			s.release(j, i, s.self, 0)
+		}
+	}
+}
+
+// provisional makes a claim that ends after ClaimWait unless it is repeated.
+func (s *Scheduler) provisional(c claim) claim {
+	c.since, c.until = s.now, s.now+s.times.ClaimWait
+	return c
+}
+
+// lasting makes a claim that ends after the time to live unless it is repeated.
+func (s *Scheduler) lasting(c claim) claim {
+	c.since, c.until = s.now, s.now+s.ttl()
+	return c
+}
+
+// offerHeard puts off relaying an offer that somebody has just repeated. A
+// submitter repeats its own every Repeat; others step in later, one after the
+// other.
+func (s *Scheduler) offerHeard(j *openJob) {
+	j.offerSent = s.now
+	j.offerAt = s.now + s.times.Repeat
+	if !j.own() {
+		spread := job.Rank(j.id, 0, s.self) % 1024
+		j.offerAt += s.times.Repeat/4 + s.times.Repeat*time.Duration(spread)/1024
+	}
+}
+
+// repeat sends open calls and offers again, and asks for manifests.
+func (s *Scheduler) repeat() {
+	for _, c := range s.plans {
+		if s.due(c.callAt) {
+			c.callAt = s.now + s.times.Repeat
+			s.do(Publish{&job.Call{Nonce: c.nonce, Need: c.need}})
+			s.wakeAt(c.callAt)
+		}
+	}
+	for _, j := range s.jobs {
+		if !s.due(j.offerAt) {
+			continue
+		}
+		if j.own() {
+			s.do(Publish{j.offer})
+		} else {
+			s.do(Relay{j.offerRaw})
+		}
+		s.offerHeard(j)
+		s.wakeAt(j.offerAt)
+	}
+	s.fetchManifests()
+}
+
+// disown cancels a job of this node that it does not remember, so that nobody
+// goes on rendering it.
+func (s *Scheduler) disown(o *job.Offer) {
+	if s.find(o.Job) != nil || s.ended(o.Job) != nil {
+		return
+	}
+	cancel := &job.Cancel{Job: o.Job, Nonce: o.Nonce, Reason: "the submitter was restarted"}
+	s.do(Publish{cancel})
+	s.remember(ended{id: o.Job, last: job.Signed{From: s.self, Msg: cancel}, said: s.now})
+}
