@@ -127,7 +127,13 @@ func (s *Scheduler) progressed(from job.PeerID, msg *job.Progress) {
 			continue
 		}
 		m.rate = j.plausible(h.Rate)
-		if left := h.Left.Len(); left != m.left {
+		left := 0
+		for _, o := range msg.Held {
+			if o.Job == h.Job {
+				left += o.Left.Len()
+			}
+		}
+		if left != m.left {
 			m.left, m.moved = left, s.now
 		}
 		for c := range h.Left.Cells() {
@@ -164,17 +170,22 @@ func (s *Scheduler) released(from job.PeerID, msg *job.Released) {
 	if m == nil {
 		return
 	}
+	held := false
 	for i := msg.Range.A; i < msg.Range.B; i++ {
-		s.release(j, i, from, msg.Gen)
-		if msg.Cause == job.CauseFailed || msg.Cause == job.CauseFatal {
-			j.cells[i].fail(from, msg.Gen)
+		c := &j.cells[i]
+		if c.top.peer == from && c.top.gen == msg.Gen {
+			held = true // whoever did not hold a cell did not try it
+			if msg.Cause == job.CauseFailed || msg.Cause == job.CauseFatal {
+				c.fail(from, msg.Gen)
+			}
 		}
+		s.release(j, i, from, msg.Gen)
 	}
 	if msg.Cause == job.CauseDiverged {
 		m.out, m.outAt = true, s.now
 		s.forgetStatus()
 	}
-	if !j.own() {
+	if !j.own() || !held {
 		return
 	}
 	switch msg.Cause {
@@ -214,7 +225,11 @@ func (s *Scheduler) addDone(j *openJob, cell uint32, d done) {
 		return
 	}
 	if len(c.done) >= maxDone {
-		return
+		k := slices.IndexFunc(c.done, func(o done) bool { return s.now >= s.doneEnd(j, &o) })
+		if k < 0 {
+			return
+		}
+		c.done = slices.Delete(c.done, k, k+1)
 	}
 	c.done = append(c.done, d)
 	s.learned++
@@ -238,8 +253,8 @@ func (s *Scheduler) collectedBy(m job.Signed, msg *job.Collected) {
 				c.collected, c.known = true, false
 				j.open--
 				s.learned++
-				for _, d := range c.done[:min(1, len(c.done))] {
-					c.from = d.peer
+				if len(c.done) > 0 {
+					c.from = c.done[0].peer
 				}
 				s.stop(j, i)
 			}

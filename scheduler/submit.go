@@ -308,11 +308,21 @@ func (s *Scheduler) collectedWords(j *openJob) []*job.Collected {
 	return out
 }
 
-// hopeless reports whether a cell has failed so often, or on so many nodes, that
-// the job cannot end well.
+// hopeless reports whether a cell has failed on so many nodes, or so often where
+// there are no others, that the job cannot end well.
 func (s *Scheduler) hopeless(j *openJob) bool {
 	for i := range uint32(len(j.cells)) {
-		if n := len(j.cells[i].failed); n >= maxFailures && s.status(j, i).kind < finished {
+		failed := j.cells[i].failed
+		if len(failed) < maxFailures || s.status(j, i).kind >= finished {
+			continue
+		}
+		var peers []job.PeerID
+		for _, m := range failed {
+			if !slices.Contains(peers, m.peer) {
+				peers = append(peers, m.peer)
+			}
+		}
+		if len(peers) >= maxFailures || !s.others(j, i) && (slices.Contains(peers, s.self) || !s.canWork(j)) {
 			return true
 		}
 	}

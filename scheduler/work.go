@@ -45,15 +45,15 @@ func (s *Scheduler) canWork(j *openJob) bool {
 	return suits(&s.advert, j.manifest.Need) == nil
 }
 
-// claim makes this node the holder of those cells of a range for which no higher
-// claim is known.
+// claim makes this node the holder of those cells of a range that are not
+// finished, and for which no higher claim is known.
 func (s *Scheduler) claim(j *openJob, r job.Range, gen uint32, raw []byte) {
 	x := s.lasting(claim{peer: s.self, gen: gen, granted: raw != nil})
 	var taken job.Ranges
 	for i := r.A; i < r.B; i++ {
 		c := &j.cells[i]
 		planned := gen == 0 && c.top.peer == s.self
-		if !planned && !j.higher(x, c.top) {
+		if !planned && (!j.higher(x, c.top) || s.status(j, i).kind >= finished) {
 			continue
 		}
 		c.top, c.next, c.known = x, claim{}, false
