@@ -46,7 +46,7 @@ func openHome(dir string) (*home, error) {
 		owner := make([]byte, 32)
 		n, _ := lock.Read(owner)
 		lock.Close()
-		return nil, fmt.Errorf("%w (%s, process %s): use it, or give another --home", ErrInUse, dir, strings.TrimSpace(string(owner[:n])))
+		return nil, fmt.Errorf("%w (process %s): use it, or give another --home", ErrInUse, strings.TrimSpace(string(owner[:n])))
 	}
 	h := &home{dir, lock}
 	err = lock.Truncate(0)
