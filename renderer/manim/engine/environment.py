@@ -37,11 +37,15 @@ def describe() -> dict:
     import manim
     import manim.__main__
     import numpy
+    import tqdm
     from PIL import Image
 
     from . import run, walker
 
     Image.init()
+    tqdm.tqdm.monitor_interval = (
+        0  # else every progress bar, shown or not, starts a thread, and threads forbid forks
+    )
     versions = {}
     for name in _PACKAGES:
         try:

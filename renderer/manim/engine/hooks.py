@@ -70,7 +70,9 @@ def install(walker: Walker, guide: Guide) -> None:
     def begin_animation(self: SceneFileWriter, allow_write: bool = False, *args: Any, **kwargs: Any) -> None:
         nonlocal cached
         if not walker.kind:
+            # Only now: the script may have changed the configuration when it was imported.
             walker.kind, walker.encoder = features.output_kind(self), features.encoder_of(self)
+            walker.fps = float(config["frame_rate"])
         walker.begin_play(allow_write, cached)
         cached = False
 

@@ -124,7 +124,7 @@ class Hub:
         elif kind == "work" and self.job is None:
             self.begin(message)
             self.spec = json.loads(message["spec"])
-            self.fps = self.spec["settings"]["config"]["frame_rate"]
+            self.fps = self.spec["fps"]
             self.learn_plays(message["plays"])
         elif kind == "work_plays" and self.job is not None:
             self.learn_plays(message["plays"])
@@ -270,7 +270,10 @@ class Hub:
         elif kind == "threads":
             if self.may_fork:
                 self.pipes.send(
-                    {"t": "note", "text": "the scene runs threads: every renderer walks it from its start"}
+                    {
+                        "t": "note",
+                        "text": "the scene runs threads or reads a file bit by bit: every renderer walks it from its start",
+                    }
                 )
             self.may_fork = body.guide = False
             self.take_back(body)
@@ -382,7 +385,9 @@ class Hub:
         }
         guide = next((body for body in self.bodies if body.guide and not body.standing), None)
         able = [b for b in self.bodies if b.standing and b.frame <= cell.first and not b.ended]
-        best = max(able, key=lambda b: (b.frame, b.drew), default=None)
+        # Where a play begins, a checkpoint has already made what the scene makes before it; elsewhere forks cost more.
+        opens = cell.index == 0 or self.grid()[cell.index - 1].play != cell.play
+        best = max(able, key=lambda b: (b.frame, b.drew != opens), default=None)
         if guide is not None and guide.goal <= cell.first and (best is None or best.frame < guide.goal):
             guide.coming.append(order)
         elif best is None and self.spec is None:

@@ -20,7 +20,7 @@ from manim.cli.render import commands
 from manim.manager import Manager
 from manim.utils import module_ops
 
-from . import assemble, encode, features, fresh, grid, hooks, remap, settings
+from . import assemble, encode, features, fresh, grid, hooks, private, settings
 from .trace import Trace
 from .walker import Diverged, Walker, explain, leave, settle_memory
 
@@ -69,7 +69,8 @@ def _follow(walker: Walker, spec: dict, plays: list) -> None:
     """Hold the walker to a plan."""
     walker.table = [grid.Play(frames, frozen) for frames, frozen in plays]
     walker.hidden = dict(map(tuple, spec["hidden"]))
-    walker.kind, walker.encoder, walker.draw_all = spec["kind"], spec["encoder"], spec["draw_all"]
+    walker.kind, walker.encoder, walker.fps = spec["kind"], spec["encoder"], spec["fps"]
+    walker.draw_all = spec["draw_all"]
 
 
 class Leader(hooks.Guide):
@@ -167,11 +168,14 @@ class Leader(hooks.Guide):
             "home": os.path.expanduser("~"),
             "draw_all": walker.draw_all,
         }
-        walker.fps = float(config.frame_rate)
         settings.seed_generators(seed)
-        if walker.leader:
+        walker.files = private.Files([walker.folder, *media], lambda path: path)
+        if not walker.leader:
+            walker.files.install()
+        else:
             self.trace = Trace(root, media, os.path.dirname(os.path.abspath(__file__)))
             self.trace.start()
+            walker.written = self.trace.written
         classes = module_ops.scene_classes_from_file(file, *args, **kwargs)
         if len(classes) != 1:
             raise Refused("there is no scene to render" if not classes else "one scene at a time: name one")
@@ -244,6 +248,7 @@ class Leader(hooks.Guide):
             walker.end_scene()
         walker.kind = features.output_kind(writer)
         walker.encoder = features.encoder_of(writer)
+        walker.fps = walker.fps or float(config.frame_rate)
         cells = grid.cells(walker.plays, walker.fps, walker.cell_frames)
         if cells and walker.kind == "video":
             encode.check(walker.encoder, walker.folder)
@@ -262,6 +267,7 @@ class Leader(hooks.Guide):
     def _announce(self, writer: Any, cells: list[grid.Cell]) -> None:
         walker, spec = self.walker, self.spec
         spec["kind"] = walker.kind
+        spec["fps"] = walker.fps
         spec["encoder"] = walker.encoder
         spec["hidden"] = sorted([play, steps] for play, steps in walker.hidden.items())
         files, warnings = self.trace.files()
@@ -348,12 +354,16 @@ def work(walker: Walker, order: dict, spec: dict, plays: list) -> None:
     source = Path(order["in"]).resolve()
     script = source / "project" / spec["script"]
     hooks.install(walker, Worker(walker))
-    remap.install(source, spec["root"], spec["home"])
+    if (source / "abs").is_dir():
+        os.environ["HOME"] = spec["home"]  # "~" is part of the paths that the scene read
+    walker.files = private.Files(
+        [walker.folder, source / "media"], private.shipped_places(source, spec["root"])
+    )
+    walker.files.install()
     _enter_work(source, spec)
     settings.apply(spec["settings"], script, source / "media")
     config.scene_names = [spec["scene"]]
     config.seed = spec["seed"]
-    walker.fps = float(config.frame_rate)
     settings.seed_generators(spec["seed"])
     _mute()
     sys.argv = ["manim", "render", str(script), spec["scene"]]

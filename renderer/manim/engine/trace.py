@@ -90,6 +90,10 @@ class Trace:
         elif path not in self._read and path not in self._written:
             self._read[path] = path
 
+    def written(self) -> list[str]:
+        """Files that the walk has written so far."""
+        return sorted(self._written)
+
     def _keep(self, path: str) -> None:
         """The scene is about to change a file that it has read: keep what it read."""
         with self.paused():

@@ -17,10 +17,11 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import grid
+from . import grid, private
 from .encode import ImageCell, VideoCell
 from .protocol import Channel, Closed
 
@@ -62,6 +63,8 @@ class Walker:
         self.play_hidden = False  # its frames exist in Manim's cache
         self.needs_pixels = False  # frames inside the current play may be drawn, now or by a fork
 
+        self.files: private.Files | None = None  # as this walker sees them
+        self.written: Callable[[], list[str]] = list  # the files that the leader has written so far
         self.first_order: dict | None = None  # of a walker that starts before the scene
         self.fresh = False  # not a fork of the hub: fresh.py
         self._stop = FOREVER
@@ -341,7 +344,7 @@ class Walker:
         return self._cpu_before + time.process_time()
 
     def _forkable(self) -> bool:
-        return hasattr(os, "fork") and threads() == 1
+        return hasattr(os, "fork") and threads() == 1 and not private.keeps_files_open()
 
     def _fork(self) -> bool:
         """Become two walkers at the same place; True in the new one. The hub learns of it through a new channel."""
@@ -350,6 +353,7 @@ class Walker:
         sys.stdout.flush()
         sys.stderr.flush()
         cpu = self.cpu()
+        files = self.files.snapshot(self.written()) if self.files is not None else {}
         child = os.fork()
         if child:
             mine.close()
@@ -365,6 +369,10 @@ class Walker:
         self._cpu_before = cpu - time.process_time()
         self.leader = False
         self._children = []
+        self.written = list
+        if self.files is not None:
+            self.files.adopt(files)
+            self.files.install()
         silence()
         return True
 

@@ -264,7 +264,7 @@ class Assets(Scene):
 
 class Words(Scene):
     def construct(self):
-        text = Text("Grüße, Welt!", gradient=(BLUE, GREEN), t2c={"Welt": RED})
+        text = Text("Grüße, Welt!", t2c={"Welt": RED})
         self.play(AddTextLetterByLetter(text), run_time=0.8)
         markup = MarkupText('<b>bold</b> <span foreground="yellow">gold</span>').shift(DOWN)
         self.play(Write(markup), run_time=0.7)
@@ -360,7 +360,9 @@ class DrawsItself(Scene):
         self.renderer.update_frame(self)
         image = ImageMobject(self.renderer.get_frame()).scale(0.4).shift(LEFT * 3)
         self.play(FadeIn(image), run_time=0.6)
-        portrait = ImageMobject(np.array(square.get_image())).scale(0.2).shift(RIGHT * 3)
+        camera = Camera()
+        camera.capture_mobject(square)
+        portrait = ImageMobject(np.array(camera.get_image())).scale(0.2).shift(RIGHT * 3)
         self.play(FadeIn(portrait), run_time=0.6)
 
 
