@@ -27,6 +27,9 @@ func TestStrangers(t *testing.T) {
 	now := time.Duration(0)
 	step := func(ev Event) {
 		now += time.Duration(rng.IntN(int(10 * time.Millisecond)))
+		if rng.IntN(100) == 0 {
+			now += time.Duration(rng.IntN(int(30 * time.Second))) // the node was suspended
+		}
 		for _, a := range s.Step(now, ev) {
 			switch a := a.(type) {
 			case FetchManifest:
@@ -42,8 +45,8 @@ func TestStrangers(t *testing.T) {
 				s.Step(now, Prepared{Job: a.Job})
 			}
 		}
-		if at, ok := s.Deadline(); ok && at <= now {
-			t.Fatalf("deadline %v at %v", at, now)
+		if err := invariants(s); err != "" {
+			t.Fatal(err)
 		}
 	}
 	step(Received{job.Signed{From: "honest", Msg: &job.Offer{Job: honestID, Nonce: honest.Nonce, Roster: []job.Member{{Peer: "self", Slots: 1}}}}})

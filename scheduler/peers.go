@@ -45,6 +45,7 @@ func (s *Scheduler) meet(id job.PeerID) *peer {
 	p := &peer{id: id, heard: s.now}
 	i, _ = search(s.peers, id, func(p *peer) job.PeerID { return p.id })
 	s.peers = slices.Insert(s.peers, i, p)
+	s.forgetStatus()
 	return p
 }
 
@@ -102,7 +103,7 @@ func (s *Scheduler) heard(id job.PeerID) {
 	if p == nil || p.left && s.now < p.leftAt+s.times.Progress {
 		return
 	}
-	if p.left {
+	if p.left || p.silent {
 		s.forgetStatus()
 	}
 	p.left, p.silent, p.heard = false, false, s.now
