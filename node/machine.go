@@ -13,34 +13,32 @@ import (
 // 780 MB in one process.
 const slotMemory = 800 << 20
 
-// memory returns the machine's memory and what of it is available now, in
-// bytes; 0 where the system does not tell.
-func memory() (total, available uint64) {
+// availableMemory returns the bytes that programs can still take; 0 where the
+// system does not tell.
+func availableMemory() uint64 {
 	text, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
-		return 0, 0
+		return 0
 	}
 	for line := range strings.Lines(string(text)) {
-		key, value, _ := strings.Cut(line, ":")
-		kib, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
-		if err != nil {
+		value, ok := strings.CutPrefix(line, "MemAvailable:")
+		if !ok {
 			continue
 		}
-		switch key {
-		case "MemTotal":
-			total = kib << 10
-		case "MemAvailable":
-			available = kib << 10
+		kib, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
+		if err != nil {
+			return 0
 		}
+		return kib << 10
 	}
-	return total, available
+	return 0
 }
 
 // slotsByMachine returns how many cells this machine can render at a time: one
 // a core, fewer where memory is short, at least one.
 func slotsByMachine() uint32 {
 	slots := uint64(runtime.NumCPU())
-	if _, available := memory(); available > 0 {
+	if available := availableMemory(); available > 0 {
 		slots = min(slots, available/slotMemory)
 	}
 	return uint32(max(1, slots))

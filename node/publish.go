@@ -170,6 +170,7 @@ func (n *Node) plan(ctx context.Context, p *publication, req PublishRequest) (*r
 	told := time.Now()
 	plan, err := p.engine.Plan(ctx, renderer.Request{
 		Args: req.Args, Dir: req.Dir, Env: req.Env, CellFrames: req.CellFrames,
+		Ahead:   max(0, int(n.localSlots(req))-1), // one core walks
 		Console: func(line string) { p.emit(Event{Event: "log", Text: line}) },
 	}, func(at renderer.PlanProgress) {
 		if time.Since(told) >= progressEvery/2 {
@@ -220,12 +221,8 @@ func (n *Node) distribute(ctx context.Context, p *publication, plan *renderer.Pl
 		Event: "planned", Job: id, Name: plan.Name, Frames: man.Frames(), Plays: uint32(len(man.Plays)), Cells: uint32(len(man.Grid())),
 		FPS: man.FPS, Width: man.Width, Height: man.Height,
 	})
-	slots := n.currentAdvert().Slots
-	if req.LocalSlots != nil {
-		slots = min(slots, *req.LocalSlots)
-	}
 	n.log.Info("job offered", "job", id.Short(), "scene", plan.Name, "frames", man.Frames(), "cells", len(man.Grid()))
-	n.post(scheduler.Submit{Job: id, Manifest: man, LocalSlots: slots})
+	n.post(scheduler.Submit{Job: id, Manifest: man, LocalSlots: n.localSlots(req)})
 
 	tick := time.NewTicker(progressEvery)
 	defer tick.Stop()
@@ -245,6 +242,16 @@ func (n *Node) distribute(ctx context.Context, p *publication, plan *renderer.Pl
 			}
 		}
 	}
+}
+
+// localSlots is how many cells of a job of this node are rendered here at a
+// time.
+func (n *Node) localSlots(req PublishRequest) uint32 {
+	slots := n.currentAdvert().Slots
+	if req.LocalSlots != nil {
+		slots = min(slots, *req.LocalSlots)
+	}
+	return slots
 }
 
 func equalProgress(a, b Event) bool {

@@ -9,6 +9,8 @@ import (
 	"os"
 	"runtime"
 
+	"github.com/pbnjay/memory"
+
 	"meshnode/blockstore"
 	"meshnode/job"
 	"meshnode/p2p"
@@ -71,13 +73,12 @@ func start(ctx context.Context, cfg Config, h *home) (*Node, error) {
 	if cfg.Slots < 0 {
 		slots = slotsByMachine()
 	}
-	total, _ := memory()
 	n, err := New(Parts{
 		Network: host, Store: store, Records: records, Scratch: h.dir, Log: cfg.Log,
 		Renderer: manim.New(manim.Config{Home: h.dir, Scratch: h.path("scratch"), Python: cfg.Python, Slots: int(slots), KeepWarm: !cfg.ForClients, Log: cfg.Log}),
 		Advert: job.Advert{
 			Name: cfg.Name, Version: cfg.Version, OS: runtime.GOOS + "/" + runtime.GOARCH,
-			Cores: uint32(runtime.NumCPU()), Memory: total, Slots: slots, Sandbox: "none",
+			Cores: uint32(runtime.NumCPU()), Memory: memory.TotalMemory(), Slots: slots, Sandbox: "none",
 		},
 	})
 	if err != nil {

@@ -95,6 +95,7 @@ type Request struct {
 	Dir        string   // working folder
 	Env        []string // "key=value"
 	CellFrames uint32   // length of a cell; 0: by the grid's rule
+	Ahead      int      // cells that may be drawn at a time while the walk goes on: the first ones, for Render to give at once
 	Console    func(line string)
 }
 

@@ -339,7 +339,7 @@ func (e *engine) Plan(ctx context.Context, req renderer.Request, onPlay func(ren
 	e.mu.Unlock()
 	if err := h.pipe.send(map[string]any{
 		"t": "plan", "args": req.Args, "cwd": req.Dir, "env": env, "out": h.proc.Dirs().Out,
-		"cell_frames": req.CellFrames, "slots": e.r.cfg.Slots, "ahead": max(0, e.r.cfg.Slots-1), // one core walks
+		"cell_frames": req.CellFrames, "slots": e.r.cfg.Slots, "ahead": req.Ahead,
 	}); err != nil {
 		return nil, err
 	}
