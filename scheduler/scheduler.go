@@ -24,6 +24,7 @@ type Times struct {
 	TTL       time.Duration // a claim not repeated for so long is lost; 10 s, twice that above 32 peers
 	ClaimWait time.Duration // a planned or granted range not claimed for so long is free; 2 s
 	AdoptStep time.Duration // delay between ranks of those who may adopt a free range; 150 ms
+	Muster    time.Duration // for the answers to a call, when the plan is quicker; 500 ms
 	Repeat    time.Duration // between repetitions of open calls and offers; 10 s
 	Pull      time.Duration // between anti-entropy pulls; 15 s
 	Grace     time.Duration // a finished cell whose holder is gone may still be fetched; 5 s
@@ -45,6 +46,7 @@ func (t Times) withDefaults() Times {
 	set(&t.TTL, 10*time.Second)
 	set(&t.ClaimWait, 2*time.Second)
 	set(&t.AdoptStep, 150*time.Millisecond)
+	set(&t.Muster, 500*time.Millisecond)
 	set(&t.Repeat, 10*time.Second)
 	set(&t.Pull, 15*time.Second)
 	set(&t.Grace, 5*time.Second)
@@ -200,6 +202,7 @@ func (s *Scheduler) evaluate() {
 			s.answered(Answered{ID: r.id})
 		}
 	}
+	s.muster()
 	for _, j := range slices.Clone(s.jobs) {
 		if j.own() {
 			s.collect(j)

@@ -13,10 +13,12 @@ import (
 
 // planning is a job of this node that is being planned.
 type planning struct {
-	nonce  job.Nonce
-	need   job.Need
-	callAt time.Duration // when it is called next
-	ready  []job.Member  // who answered, by peer id
+	nonce    job.Nonce
+	need     job.Need
+	calledAt time.Duration // when it was called first
+	callAt   time.Duration // when it is called next
+	ready    []job.Member  // who answered, by peer id
+	planned  *Submit       // what waits for answers
 }
 
 // submission is what a submitter keeps of its open job.
@@ -48,7 +50,7 @@ type retry struct {
 
 func (s *Scheduler) plan(ev Plan) {
 	if s.planning(ev.Nonce) == nil {
-		s.plans = append(s.plans, &planning{nonce: ev.Nonce, need: ev.Need, callAt: s.now})
+		s.plans = append(s.plans, &planning{nonce: ev.Nonce, need: ev.Need, calledAt: s.now, callAt: s.now})
 	}
 }
 
@@ -78,8 +80,44 @@ func (s *Scheduler) ready(from job.PeerID, r *job.Ready) {
 	}
 }
 
-// submit offers a planned job.
+// submit takes a planned job. A plan can be quicker than the answers to its
+// call: a roster without peers that are there and able would leave them out of
+// the layout.
 func (s *Scheduler) submit(ev Submit) {
+	if ev.Manifest != nil {
+		if c := s.planning(ev.Manifest.Nonce); c != nil && !s.mustered(c) {
+			c.planned = &ev
+			return
+		}
+	}
+	s.open(ev)
+}
+
+// mustered reports whether all peers that could work on a planned job have
+// answered, or have had the time to.
+func (s *Scheduler) mustered(c *planning) bool {
+	able := func(p *peer) bool {
+		return !p.left && p.advert != nil && p.advert.Slots > 0 && suits(p.advert, c.need) == nil
+	}
+	for _, p := range s.peers {
+		if _, answered := search(c.ready, p.id, func(m job.Member) job.PeerID { return m.Peer }); able(p) && !answered {
+			return s.due(c.calledAt + s.times.Muster)
+		}
+	}
+	return true
+}
+
+// muster offers the planned jobs whose call has been answered.
+func (s *Scheduler) muster() {
+	for _, c := range slices.Clone(s.plans) {
+		if c.planned != nil && s.mustered(c) {
+			s.open(*c.planned)
+		}
+	}
+}
+
+// open offers a planned job to those who are ready.
+func (s *Scheduler) open(ev Submit) {
 	m := ev.Manifest
 	if m == nil || m.Submitter != s.self || s.find(ev.Job) != nil {
 		s.do(Fail{ev.Job, "scheduler: the manifest is not of this node: publish again"})
