@@ -43,7 +43,7 @@ func tcpAddr(ip netip.Addr, port int) ma.Multiaddr {
 // netInterface is a network interface that is up, with its addresses.
 type netInterface struct {
 	net.Interface
-	ips []netip.Addr
+	prefixes []netip.Prefix // each with the host's address, not masked
 }
 
 // netInterfaces asks the system each time: libp2p's own answer may be a minute
@@ -68,11 +68,11 @@ func netInterfaces() []netInterface {
 			if err != nil {
 				continue
 			}
-			if ip := prefix.Addr().Unmap(); !(ip.Is6() && ip.IsLinkLocalUnicast()) {
-				n.ips = append(n.ips, ip)
+			if ip := prefix.Addr(); !(ip.Is6() && ip.IsLinkLocalUnicast()) {
+				n.prefixes = append(n.prefixes, prefix)
 			}
 		}
-		if len(n.ips) > 0 {
+		if len(n.prefixes) > 0 {
 			up = append(up, n)
 		}
 	}
@@ -91,9 +91,9 @@ func expand(listening []ma.Multiaddr, interfaces []netInterface) []ma.Multiaddr 
 			found = append(found, netip.AddrPortFrom(ip, uint16(port)))
 		default:
 			for _, n := range interfaces {
-				for _, own := range n.ips {
-					if own.Is4() == ip.Is4() {
-						found = append(found, netip.AddrPortFrom(own, uint16(port)))
+				for _, own := range n.prefixes {
+					if own.Addr().Is4() == ip.Is4() {
+						found = append(found, netip.AddrPortFrom(own.Addr(), uint16(port)))
 					}
 				}
 			}

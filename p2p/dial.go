@@ -3,22 +3,56 @@
 package p2p
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	ma "github.com/multiformats/go-multiaddr"
 )
 
 var (
 	anyIPv4 = netip.IPv4Unspecified()
 	anyIPv6 = netip.IPv6Unspecified()
 )
+
+// dialStagger is the head start of each address over the next.
+const dialStagger = 100 * time.Millisecond
+
+// rankDials has the addresses of a peer tried one after another, those of our
+// own subnets first; libp2p goes on at once when one fails. Dialing all at once
+// would end in several connections on the other side, of which all but one
+// break in the middle of the join: gossipsub then forgets the peer's topics.
+func rankDials(addrs []ma.Multiaddr) []network.AddrDelay {
+	interfaces := netInterfaces()
+	distance := func(a ma.Multiaddr) int {
+		ip, _ := ipPort(a)
+		for _, n := range interfaces {
+			if slices.ContainsFunc(n.prefixes, func(own netip.Prefix) bool { return own.Contains(ip) }) {
+				return 0
+			}
+		}
+		return 1
+	}
+	ranked := slices.Clone(addrs)
+	slices.SortFunc(ranked, func(x, y ma.Multiaddr) int {
+		xIP, _ := ipPort(x)
+		yIP, _ := ipPort(y)
+		return cmp.Or(distance(x)-distance(y), xIP.Compare(yIP))
+	})
+	delays := make([]network.AddrDelay, len(ranked))
+	for i, a := range ranked {
+		delays[i] = network.AddrDelay{Addr: a, Delay: time.Duration(i) * dialStagger}
+	}
+	return delays
+}
 
 // dial connects to a known peer. It wraps ErrUnreachable, unless ctx ended.
 func (h *Host) dial(ctx context.Context, id peer.ID) error {

@@ -173,7 +173,7 @@ func New(config Config) (*Host, error) {
 		libp2p.ResourceManager(resources),
 		libp2p.ConnectionManager(connmgr.NullConnMgr{}),
 		libp2p.ConnectionGater(h.gate),
-		libp2p.SwarmOpts(swarm.WithDialRanker(swarm.NoDelayDialRanker)),
+		libp2p.SwarmOpts(swarm.WithDialRanker(rankDials)),
 		libp2p.WithDialTimeout(dialTimeout),
 		libp2p.AddrsFactory(func(own []ma.Multiaddr) []ma.Multiaddr { return withoutLoopback(dialable(own)) }),
 		libp2p.UserAgent("meshnode"),

@@ -86,7 +86,7 @@ func (d *discovery) run(ctx context.Context) {
 func fingerprint(interfaces []netInterface) string {
 	var b strings.Builder
 	for _, n := range interfaces {
-		fmt.Fprintln(&b, n.Index, n.Name, n.Flags, n.ips) // the flags tell whether there is a carrier
+		fmt.Fprintln(&b, n.Index, n.Name, n.Flags, n.prefixes) // the flags tell whether there is a carrier
 	}
 	return b.String()
 }
@@ -196,8 +196,8 @@ func (d *discovery) browse(ctx context.Context, interfaces []netInterface, raw [
 func families(interfaces []netInterface) zeroconf.IPType {
 	var t zeroconf.IPType
 	for _, n := range interfaces {
-		for _, ip := range n.ips {
-			if ip.Is4() {
+		for _, own := range n.prefixes {
+			if own.Addr().Is4() {
 				t |= zeroconf.IPv4
 			} else {
 				t |= zeroconf.IPv6

@@ -19,7 +19,7 @@ import (
 const (
 	joinTimeout = 30 * time.Second // a connection that has not become a join by then is closed
 	partTimeout = 5 * time.Second  // for the dial that decides whether a peer has left
-	muteTimeout = 5 * time.Second  // a joined peer that the topics do not reach for so long is dialed anew
+	muteTimeout = 3 * time.Second  // a peer that has our advert, but that the topics do not reach for so long, is dialed anew
 	retryPush   = time.Second      // after an advert did not get through
 	farewell    = time.Second      // for a node of another mesh to find that out too
 )
@@ -39,7 +39,7 @@ type member struct {
 	here      bool      // its advert has come,
 	heard     time.Time // and when one last did
 	pushed    pushed
-	unreached time.Time // since when the topics do not reach a joined peer; zero: they do
+	unreached time.Time // since when the topics do not reach it, though all else is there; zero: they do
 	joined    bool
 	returned  time.Time     // when it was last lost, and dialed
 	refused   time.Time     // since when it is known to be of another mesh; zero: it is not
@@ -144,9 +144,9 @@ func (h *Host) tend(m *member) time.Duration {
 		return joinTimeout
 	case err != nil:
 		return retryPush
-	case !m.joined:
+	case !m.here:
 		return joinTimeout - now.Sub(m.since)
-	case reached:
+	case reached: // and joined
 		m.unreached = time.Time{}
 		return time.Hour
 	case m.unreached.IsZero():
@@ -155,8 +155,9 @@ func (h *Host) tend(m *member) time.Duration {
 	default:
 		left := muteTimeout - now.Sub(m.unreached)
 		if left <= 0 {
-			// Gossipsub gives up a peer of which several connections broke in turn,
-			// though one still stands; a new connection makes it begin anew.
+			// When one of several connections breaks, gossipsub may forget the topics
+			// of the peer, and after some such breaks gives it up; a new connection
+			// makes it begin anew.
 			m.unreached = now
 			h.closeLocked(m)
 			return muteTimeout
