@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,7 @@ class Hub:
                     elif key.fileobj in self.bodies:
                         self.hear(key.fileobj)
                 self.reap()
-        except Closed:
+        except (Closed, BrokenPipeError):
             pass
         except (ValueError, KeyError, TypeError) as error:
             self.pipes.send({"t": "error", "text": f"protocol: {type(error).__name__}: {error}"})
@@ -139,7 +140,7 @@ class Hub:
             self.dispatch()
         elif kind in ("cell_files", "assemble"):
             for leader in [body for body in self.bodies if body.ended]:
-                leader.channel.send(message)
+                self.tell(leader, message)
         elif kind == "end":
             self.done = True
         else:
@@ -175,7 +176,7 @@ class Hub:
                 body.first_order = body.cell = None
             elif body.cell in cells and not body.dropped:
                 body.dropped = True
-                body.channel.send({"t": "drop", "cell": body.cell})
+                self.tell(body, {"t": "drop", "cell": body.cell})
 
     # Walkers.
 
@@ -282,11 +283,13 @@ class Hub:
             self.pipes.send(
                 {"t": "restart", "text": "the scene looks at its own pixels: every frame is drawn"}
             )
-            for other in self.bodies:
-                if other is not body:
-                    other.channel.send({"t": "quit"})
+            for other in [other for other in self.bodies if other is not body]:
+                self.forget(other)  # what they have drawn is of a walk that does not count
             self.start_leader(draw_all=True)
         elif kind == "failed":
+            if body.leader:
+                body.leader = False
+                self.pipes.send({"t": "scene_error", "text": message["text"]})
             self.give_up(body, message["reason"], message["text"])
         elif kind == "plan":
             body.ended = True
@@ -307,13 +310,22 @@ class Hub:
 
     def bury(self, body: Body) -> None:
         """A walker has ended."""
-        self.selector.unregister(body)
-        self.bodies.remove(body)
-        body.channel.close()
+        self.forget(body)
         self.give_up(body, "died", "the process died")
         if body.leader:
             self.pipes.send({"t": "scene_error", "text": "the process that ran the scene died"})
         self.dispatch()
+
+    def forget(self, body: Body) -> None:
+        """Close a walker's channel: it ends, if it has not."""
+        self.selector.unregister(body)
+        self.bodies.remove(body)
+        body.channel.close()
+
+    def tell(self, body: Body, message: dict) -> None:
+        """Send a walker something. One that has just ended is buried when its channel is read."""
+        with suppress(Closed):
+            body.channel.send(message)
 
     def give_up(self, body: Body, reason: str, text: str) -> None:
         """The cells that depended on a walker will not come."""
@@ -408,11 +420,11 @@ class Hub:
 
     def send_draw(self, body: Body, order: dict) -> None:
         body.standing, body.cell = False, order["cell"]
-        body.channel.send(order)
+        self.tell(body, order)
 
     def fork(self, body: Body, order: dict) -> None:
         body.forking.append(order)
-        body.channel.send({"t": "fork"})
+        self.tell(body, {"t": "fork"})
 
     def lead_on(self, guide: Body) -> None:
         """The guide stands: fork it for the cells that begin here, and send it on to the next."""
@@ -421,7 +433,7 @@ class Hub:
             self.fork(guide, guide.coming.pop(0))
         if guide.coming:
             guide.goal, guide.standing = guide.coming[0]["first"], False
-            guide.channel.send({"t": "walk", "frame": guide.goal})
+            self.tell(guide, {"t": "walk", "frame": guide.goal})
 
     def take_back(self, body: Body) -> None:
         """Cells that were to be drawn by forks of a walker that cannot be forked any more."""
@@ -445,4 +457,4 @@ class Hub:
 
     def dismiss(self, body: Body) -> None:
         body.standing = False
-        body.channel.send({"t": "quit"})
+        self.tell(body, {"t": "quit"})

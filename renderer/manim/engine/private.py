@@ -14,8 +14,16 @@ import io
 import os
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Callable
+from importlib.machinery import (
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    SourceFileLoader,
+)
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +65,18 @@ class Files:
         os.unlink = os.remove = self._lead_unlink
         os.mkdir = self._lead_mkdir
         os.rename = os.replace = self._lead_rename
+        sys.path_hooks.insert(0, self._lead_import)
+        sys.path_importer_cache.clear()
+
+    def _lead_import(self, folder: str) -> Any:
+        """A finder for modules in a folder of the submitter, which imports do not look up through os."""
+        place = self._elsewhere(folder) if os.path.isabs(folder) else folder
+        if place == folder:
+            raise ImportError(folder)
+        finder = FileFinder.path_hook(
+            (SourceFileLoader, SOURCE_SUFFIXES), (ExtensionFileLoader, EXTENSION_SUFFIXES)
+        )
+        return finder(place)
 
     def adopt(self, snapshot: dict[str, str | None]) -> None:
         """Begin with the private files that a parent has prepared for this fork."""

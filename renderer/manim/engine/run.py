@@ -162,9 +162,9 @@ class Leader(hooks.Guide):
             "settings": resolved,
             "seed": seed,
             "hash_seed": fresh.hash_seed(dict(os.environ)),
-            "script": os.path.relpath(script, root).replace(os.sep, "/"),
-            "cwd": os.path.relpath(cwd, root).replace(os.sep, "/"),
-            "root": root,
+            "script": script,
+            "cwd": cwd,
+            "path": [os.path.abspath(p) for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p],
             "home": os.path.expanduser("~"),
             "draw_all": walker.draw_all,
         }
@@ -173,7 +173,7 @@ class Leader(hooks.Guide):
         if not walker.leader:
             walker.files.install()
         else:
-            self.trace = Trace(root, media, os.path.dirname(os.path.abspath(__file__)))
+            self.trace = Trace(root, media, [os.path.dirname(os.path.abspath(__file__)), str(walker.folder)])
             self.trace.start()
             walker.written = self.trace.written
         classes = module_ops.scene_classes_from_file(file, *args, **kwargs)
@@ -253,7 +253,7 @@ class Leader(hooks.Guide):
         if cells and walker.kind == "video":
             encode.check(walker.encoder, walker.folder)
         self._announce(writer, cells)
-        files = self._await_cells()
+        files = self._await_cells(cells)
         if walker.kind == "video":
             self._place_videos(writer, cells, files)
         elif walker.kind == "images":
@@ -272,6 +272,9 @@ class Leader(hooks.Guide):
         spec["hidden"] = sorted([play, steps] for play, steps in walker.hidden.items())
         files, warnings = self.trace.files()
         self.warnings += warnings
+        spec["root"] = self.trace.root
+        for key in ("script", "cwd"):
+            spec[key] = os.path.relpath(spec[key], self.trace.root).replace(os.sep, "/")
         for at in range(0, len(files), 500):
             walker.report({"t": "files", "files": files[at : at + 500]})
         walker.report(
@@ -294,13 +297,16 @@ class Leader(hooks.Guide):
             }
         )
 
-    def _await_cells(self) -> dict[int, list[str]]:
+    def _await_cells(self, cells: list[grid.Cell]) -> dict[int, list[str]]:
         files: dict[int, list[str]] = {}
         while True:
             order = self.walker.order()
             if order["t"] == "cell_files":
                 files.update((int(cell), paths) for cell, paths in order["cells"].items())
             elif order["t"] == "assemble":
+                missing = [cell.index for cell in cells if cell.index not in files]
+                if missing:
+                    raise RuntimeError(f"{len(missing)} cells are missing, the first is {missing[0]}")
                 return files
 
     def _place_videos(self, writer: Any, cells: list[grid.Cell], files: dict[int, list[str]]) -> None:
@@ -360,7 +366,10 @@ def work(walker: Walker, order: dict, spec: dict, plays: list) -> None:
         [walker.folder, source / "media"], private.shipped_places(source, spec["root"])
     )
     walker.files.install()
-    _enter_work(source, spec)
+    folder = source / "project" / spec["cwd"]
+    folder.mkdir(parents=True, exist_ok=True)
+    os.chdir(folder)
+    sys.path[:0] = [str(folder), *spec["path"]]
     settings.apply(spec["settings"], script, source / "media")
     config.scene_names = [spec["scene"]]
     config.seed = spec["seed"]
@@ -378,13 +387,6 @@ class Worker(hooks.Guide):
 
     def scene_ended(self, renderer: Any, scene: Any) -> None:
         self.walker.end_scene()
-
-
-def _enter_work(source: Path, spec: dict[str, Any]) -> None:
-    folder = source / "project" / spec["cwd"]
-    folder.mkdir(parents=True, exist_ok=True)
-    os.chdir(folder)
-    sys.path.insert(0, str(folder))
 
 
 def _mute() -> None:

@@ -42,11 +42,11 @@ def _inside(path: str, folder: str) -> bool:
 class Trace:
     """Records the files this process reads from start() on."""
 
-    def __init__(self, root: str, media: dict[str, str], engine: str) -> None:
-        """root: the project's; media: folder of the submitter -> folder in the set; engine: the engine's own folder."""
-        self.root = root
+    def __init__(self, root: str, media: dict[str, str], ours: list[str]) -> None:
+        """root: the project's; media: folder of the submitter -> folder in the set; ours: folders of the engine."""
+        self.root = root  # grows in files()
         self._media = sorted(((os.path.abspath(k), v) for k, v in media.items()), key=lambda kv: -len(kv[0]))
-        self._environment = sorted(_environment() | {engine})
+        self._environment = sorted(_environment() | {*ours})
         self._read: dict[str, str] = {}  # absolute path -> where its bytes are
         self._written: set[str] = set()
         self._snapshots: str | None = None
@@ -135,6 +135,7 @@ class Trace:
                 path = os.path.abspath(path)
                 if path not in self._written:
                     self._read.setdefault(path, path)
+        self._grow_root()
         out, outside, hidden = {}, [], []
         for path, source in sorted(self._read.items()):
             if path.endswith((".pyc", ".pyo")) or not os.path.isfile(source):
@@ -158,6 +159,15 @@ class Trace:
         if hidden:
             warnings.append(_named("the scene reads hidden files; these are not shared", hidden))
         return sorted(out.items()), warnings
+
+    def _grow_root(self) -> None:
+        """Take in what lies beside the project (../pictures), so that relative paths lead there on a worker too."""
+        home = os.path.expanduser("~")
+        for path in sorted(self._read):
+            if (self._place(path) or "").startswith("abs/"):
+                root = os.path.commonpath([self.root, path])
+                if not _inside(home, root) and len(root.split(os.sep)) > 2:
+                    self.root = root
 
     def _place(self, path: str) -> str | None:
         for folder, name in self._media:

@@ -48,9 +48,7 @@ class Walker:
         self.encoder: dict[str, Any] | None = None
         self.draw_all = False  # the scene looks at its own pixels: draw every frame
         self.table: list[grid.Play] | None = None  # known to workers only
-        self.hidden: dict[
-            int, int
-        ] = {}  # play -> frames of plays that are stepped but not counted: cached ones
+        self.hidden: dict[int, int] = {}  # frames of the plays that are stepped but exist already
 
         self.frame = 0  # the next to be drawn
         self.plays: list[grid.Play] = []  # those that have ended
