@@ -3,14 +3,19 @@
 package manim
 
 import (
+	"crypto/sha256"
 	"encoding/json"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"meshnode/job"
+	"meshnode/renderer"
 )
 
 // TestFramesEqualStock compares the engine with stock Manim, frame by frame,
@@ -89,5 +94,71 @@ for t in json.load(sys.stdin):
 		if g, _ := json.Marshal(got); string(g) != string(w) {
 			t.Errorf("seed %d: table %+v: the engine has %s, job.Grid %s", seed, tables[i], g, w)
 		}
+	}
+}
+
+// TestBakedConfiguration: what Manim takes from manim.cfg when it is imported
+// reaches a sandboxed walker too, which must become a fresh process for it.
+func TestBakedConfiguration(t *testing.T) {
+	r := realRenderer(t)
+	defer r.Close()
+	if _, err := r.Sandbox(t.Context()); err != nil {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	writeScenes(t, dir)
+	if err := os.WriteFile(filepath.Join(dir, "manim.cfg"), []byte("[CLI]\nframe_height = 6\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	own, err := r.Take(t.Context(), renderer.Own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	args := []string{"scenes.py", "Moves", "-ql", "--seed", "1", "--media_dir", filepath.Join(dir, "media")}
+	plan, err := own.Plan(t.Context(), renderer.Request{Args: args, Dir: dir, Env: os.Environ()}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign, err := r.Take(t.Context(), renderer.Foreign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer foreign.Close()
+	for _, f := range plan.Files {
+		data, err := os.ReadFile(f.Source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := foreign.In().MkdirAll(path.Dir(f.Path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := foreign.In().WriteFile(f.Path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := &job.Manifest{Spec: plan.Spec, Plays: plan.Plays, FPS: plan.FPS, CellFrames: plan.CellFrames}
+	if err := foreign.Load(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	var digests [2][sha256.Size]byte
+	for i, e := range []renderer.Engine{own, foreign} {
+		out, err := e.Render(t.Context(), 1)
+		if err != nil {
+			t.Fatalf("engine %d: %v", i, err)
+		}
+		f, _, err := renderer.OpenOutput(e.Out(), out.Files[0], 64<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := io.ReadAll(f)
+		f.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		digests[i] = sha256.Sum256(data)
+	}
+	if digests[0] != digests[1] {
+		t.Error("the cell differs between the submitter and the sandbox")
 	}
 }
