@@ -13,46 +13,102 @@ import (
 	"time"
 )
 
-// Ctrl-C ends a job everywhere: nobody renders it, knows it or keeps files of
-// it.
+// Ctrl-C ends a job everywhere, and so does every other end of publish: nobody
+// renders the job, knows it or keeps files of it.
 func TestInterrupted(t *testing.T) {
-	m := houseOf(t)
-	idle := func() (running int, scratch []string) {
-		for _, c := range m.computers[:3] {
-			left, err := filepath.Glob(filepath.Join(c.home, "scratch", "*"))
-			if err != nil {
-				t.Fatal(err)
+	planning := func(p *publication) {
+		p.until("planning", func(e event) bool { return e.Event == "planning" })
+	}
+	rendering := func(p *publication) { p.collected(0.2) }
+	for _, c := range []struct {
+		name string
+		when func(*publication)
+		how  func(*publication)
+		code int
+	}{
+		{"while it is planned", planning, (*publication).interrupt, 130},
+		{"while it is rendered", rendering, (*publication).interrupt, 130},
+		{"publish is killed", rendering, (*publication).kill, -1},
+		{"by its id", rendering, (*publication).cancel, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := houseOf(t)
+			before := m.atRest()
+			p := m.computers[0].publish(slowArgs...)
+			c.when(p)
+			begun := time.Now()
+			c.how(p)
+			if code := p.code(); code != c.code {
+				t.Errorf("exit code %d", code)
 			}
-			scratch = append(scratch, left...)
-		}
-		return len(processes()), scratch
+			if took := time.Since(begun); took > 3*time.Second {
+				t.Errorf("publish took %v to end", took)
+			}
+			for _, c := range m.computers[:3] {
+				eventually(t, endTime, fmt.Sprintf("computer %d has forgotten the job", c.number), func() bool { return len(c.openJobs()) == 0 })
+			}
+			// What stays is what was there before: warm engines, with their folders.
+			eventually(t, endTime, "all engines of the job are gone, with their files", func() bool {
+				now := m.traces()
+				return now.processes <= before.processes && now.files <= before.files
+			})
+			if film, _ := filepath.Glob(filepath.Join(p.media, "videos", "*", "*", "*.mp4")); len(film) != 0 {
+				t.Errorf("a canceled job left %q", film)
+			}
+		})
 	}
-	processesBefore, scratchBefore := idle()
-
-	p := m.computers[0].publish(slowArgs...)
-	p.collected(0.2)
-	begun := time.Now()
-	p.interrupt()
-	if code := p.code(); code != 130 {
-		t.Errorf("exit code %d after Ctrl-C", code)
-	}
-	if took := time.Since(begun); took > 3*time.Second {
-		t.Errorf("publish took %v to end", took)
-	}
-	for _, c := range m.computers[:3] {
-		eventually(t, endTime, fmt.Sprintf("computer %d has forgotten the job", c.number), func() bool { return len(c.openJobs()) == 0 })
-	}
-	// What stays is what was there before: warm engines, with their folders.
-	eventually(t, endTime, "all engines of the job are gone, with their files", func() bool {
-		processes, scratch := idle()
-		return processes <= processesBefore && len(scratch) <= len(scratchBefore)
-	})
-	if film, _ := filepath.Glob(filepath.Join(p.media, "videos", "*", "*", "*.mp4")); len(film) != 0 {
-		t.Errorf("a canceled job left %q", film)
-	}
-
 	// The mesh is none the worse for it.
-	sameFilm(t, m.computers[0].publish(slowArgs...).finished())
+	sameFilm(t, houseOf(t).computers[0].publish(slowArgs...).finished())
+}
+
+// traces are what jobs leave behind, if they do.
+type traces struct{ processes, files int }
+
+func (m *mesh) traces() traces {
+	m.t.Helper()
+	found := traces{processes: len(processes())}
+	for _, c := range m.computers {
+		files, err := filepath.Glob(filepath.Join(c.home, "scratch", "*"))
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		found.files += len(files)
+	}
+	return found
+}
+
+// atRest waits until nothing changes for a while: nodes warm their next engines
+// after a job.
+func (m *mesh) atRest() traces {
+	m.t.Helper()
+	const quiet = 2 * time.Second
+	last, since := m.traces(), time.Now()
+	eventually(m.t, readyTime, "the nodes are at rest", func() bool {
+		if now := m.traces(); now != last {
+			last, since = now, time.Now()
+		}
+		return time.Since(since) > quiet
+	})
+	return last
+}
+
+// A paused node takes no work of others until it is resumed.
+func TestPause(t *testing.T) {
+	m := houseOf(t)
+	paused, other := m.computers[2], m.computers[1]
+	args := []string{"-ql", "--seed", "7", "--cell-frames", "5", "--slots", "0", "scenes.py", "Turning"}
+	for _, c := range []struct {
+		command string
+		renders bool
+	}{{"pause", false}, {"resume", true}} {
+		if a := paused.do(c.command); a.code != 0 {
+			t.Fatalf("%s: exit code %d: %s", c.command, a.code, a.err)
+		}
+		e := m.computers[0].publish(args...).finished()
+		if got := e.by(paused.name()) > 0; got != c.renders || e.by(other.name()) == 0 {
+			t.Errorf("after %s: %+v", c.command, e.Nodes)
+		}
+	}
 }
 
 // publish without a node starts one, which ends by itself; a second publish

@@ -31,10 +31,10 @@ func TestWorkerKilledBeforeTheFetch(t *testing.T) {
 	submitter, worker := m.computers[0], m.computers[1]
 	p := submitter.publish(append([]string{"--slots", "0"}, slowArgs...)...)
 	p.collected(0.1)
-	stored := worker.blocks()
 	submitter.signal(syscall.SIGSTOP)
+	held := worker.held()
 	eventually(t, renderTime, "the worker has rendered cells that nobody fetches", func() bool {
-		return worker.blocks() > stored+(stored>>2)
+		return worker.held() <= held-3
 	})
 	worker.stop(syscall.SIGKILL)
 	submitter.signal(syscall.SIGCONT)

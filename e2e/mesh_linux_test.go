@@ -371,9 +371,8 @@ func (p peer) renders() bool {
 }
 
 type status struct {
-	Self   peer     `json:"self"`
-	Blocks uint64   `json:"blocks"` // bytes stored
-	Notes  []string `json:"notes"`
+	Self  peer     `json:"self"`
+	Notes []string `json:"notes"`
 }
 
 // knownJob is what jobs prints of a job.
@@ -408,12 +407,6 @@ func (c *computer) status() status {
 	return s
 }
 
-// blocks returns how many bytes the node stores.
-func (c *computer) blocks() uint64 {
-	c.mesh.t.Helper()
-	return c.status().Blocks
-}
-
 // openJobs are the jobs that the node knows and that have not ended.
 func (c *computer) openJobs() []knownJob {
 	t := c.mesh.t
@@ -429,6 +422,20 @@ func (c *computer) openJobs() []knownJob {
 		}
 	}
 	return open
+}
+
+// held returns how many cells this node still has to render.
+func (c *computer) held() int {
+	c.mesh.t.Helper()
+	sum := 0
+	for _, j := range c.openJobs() {
+		for _, n := range j.Nodes {
+			if n.Self {
+				sum += n.Held
+			}
+		}
+	}
+	return sum
 }
 
 // joined waits until each node knows all others, and that they can render.

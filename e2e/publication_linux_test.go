@@ -49,6 +49,7 @@ func (e event) by(name string) int {
 // publication is a running publish --json.
 type publication struct {
 	t     *testing.T
+	from  *computer
 	cmd   *exec.Cmd
 	media string
 	ended chan struct{}
@@ -63,7 +64,7 @@ type publication struct {
 func (c *computer) publish(args ...string) *publication {
 	t := c.mesh.t
 	t.Helper()
-	p := &publication{t: t, media: folder(t), ended: make(chan struct{})}
+	p := &publication{t: t, from: c, media: folder(t), ended: make(chan struct{})}
 	p.cmd = c.command("publish", append([]string{"--json", "--media_dir", p.media}, args...)...)
 	p.cmd.Stderr = &p.err
 	out, err := p.cmd.StdoutPipe()
@@ -178,5 +179,21 @@ func (p *publication) interrupt() {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGINT); err != nil {
 		p.t.Fatal(err)
+	}
+}
+
+func (p *publication) kill() {
+	p.t.Helper()
+	if err := p.cmd.Process.Kill(); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// cancel ends the job with another command.
+func (p *publication) cancel() {
+	p.t.Helper()
+	id := p.planned().Job
+	if a := p.from.do("cancel", id[len(id)-8:]); a.code != 0 {
+		p.t.Errorf("cancel: exit code %d: %s", a.code, a.err)
 	}
 }
