@@ -84,9 +84,7 @@ func TestCableCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.joined()
-	eventually(t, endTime, "the computer that was cut off has learned that the job is over", func() bool {
-		return len(m.computers[2].openJobs()) == 0
-	})
+	m.forget()
 }
 
 // The submitter's own cable is cut while only others render.
@@ -105,7 +103,8 @@ func TestSubmitterCutOff(t *testing.T) {
 	sameFilm(t, p.finished())
 }
 
-// A submitter whose node is asked to end says that the job has failed.
+// When the submitter's node is asked to end, publish says so, and the others
+// forget the job.
 func TestSubmitterStopped(t *testing.T) {
 	m := houseOf(t)
 	p := m.computers[0].publish(slowArgs...)
@@ -116,7 +115,20 @@ func TestSubmitterStopped(t *testing.T) {
 	if code := p.code(); code != 1 {
 		t.Errorf("publish: exit code %d", code)
 	}
-	for _, c := range m.computers[1:3] {
-		eventually(t, endTime, "the workers have forgotten the job", func() bool { return len(c.openJobs()) == 0 })
+	m.forget()
+}
+
+// When it dies, publish says so too, and its engines die with it. The others go
+// on, until it is back and does not know the job any more.
+func TestSubmitterKilled(t *testing.T) {
+	m := houseOf(t)
+	p := m.computers[0].publish(slowArgs...)
+	p.collected(0.1)
+	m.computers[0].stop(syscall.SIGKILL)
+	if code := p.code(); code != 1 {
+		t.Errorf("publish: exit code %d", code)
 	}
+	m.noStrays()
+	m.computers[0].start("--slots", "1")
+	m.forget()
 }
