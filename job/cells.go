@@ -21,16 +21,21 @@ type Cell struct {
 	Frozen bool   // its play is frozen: one picture, repeated
 }
 
+// minCell is the least length of a cell. Every cut inside a play costs a key frame
+// and what the encoder could have learned from the other side; docs/design.md
+// has the figures.
+const minCell = 60
+
 // frozenSeconds is the length of a cell of a frozen play: one picture is drawn
 // for it, however long it is.
 const frozenSeconds = 30
 
 // Grid cuts the frame table into cells. It is a pure function of the manifest,
 // and nothing else in the system cuts anything: every play starts a cell and is
-// cut every round(fps) frames from its start (a frozen play every 30 s); a
-// remainder under half a cell joins the cell before it. cellFrames > 0 takes
-// the place of both lengths. The engine has the same function in Python; both
-// are tested against testdata/grid.json.
+// cut every 60 frames from its start (every second above 60 fps, a frozen play
+// every 30 s); a remainder under half a cell joins the cell before it.
+// cellFrames > 0 takes the place of both lengths. The engine has the same
+// function in Python; both are tested against testdata/grid.json.
 func Grid(plays []Play, fps float64, cellFrames uint32) []Cell {
 	moving, frozen := cellLengths(fps, cellFrames)
 	var cells []Cell
@@ -59,7 +64,7 @@ func cellLengths(fps float64, cellFrames uint32) (moving, frozen uint32) {
 	if cellFrames > 0 {
 		return cellFrames, cellFrames
 	}
-	return uint32(max(1, math.Round(fps))), uint32(max(1, math.Round(fps*frozenSeconds)))
+	return uint32(max(minCell, math.Round(fps))), uint32(max(minCell, math.Round(fps*frozenSeconds)))
 }
 
 // cellsOf returns the number of cells of a play.

@@ -159,7 +159,6 @@ func (n *Node) renderCell(ctx context.Context, w *work, cell uint32) (scheduler.
 	if err != nil {
 		return scheduler.Rendered{}, err
 	}
-	start := time.Now()
 	out, err := engine.Render(ctx, cell)
 	if errors.Is(err, renderer.ErrEnded) {
 		n.dropEngine(w, engine) // the next cell takes another
@@ -187,7 +186,7 @@ func (n *Node) renderCell(ctx context.Context, w *work, cell uint32) (scheduler.
 	for _, name := range out.Files { // the engine's folder may be memory
 		engine.Out().Remove(name)
 	}
-	return scheduler.Rendered{Job: w.job, Cell: cell, Output: cid, Size: set.Size(), Seconds: time.Since(start).Seconds()}, nil
+	return scheduler.Rendered{Job: w.job, Cell: cell, Output: cid, Size: set.Size(), Seconds: out.Seconds}, nil
 }
 
 // outputLimit bounds the bytes of a cell: no output is larger than its raw

@@ -131,7 +131,7 @@ type Asset struct {
 // Rendered is a finished cell.
 type Rendered struct {
 	Files   []string // relative to Out; may be none (frames that make no file)
-	Seconds float64  // wall time spent on it
+	Seconds float64  // wall time of drawing and encoding it, without the walk to it
 }
 
 // Film is the finished result.

@@ -85,7 +85,7 @@ type (
 		Cell    uint32
 		Output  job.CID
 		Size    uint64
-		Seconds float64 // wall time
+		Seconds float64 // wall time of drawing it, without the walk to it
 	}
 	// RenderFailed says that Render did not give a cell. A dropped cell is not
 	// reported.

@@ -12,6 +12,20 @@ from typing import Any
 import av
 
 
+def check_headers(cells: dict[int, list[str]]) -> None:
+    """Refuse cells (files by number) that do not decode alike: a film has one set of headers, that of its first cell."""
+    first: tuple[int, bytes | None] | None = None
+    for number, paths in sorted(cells.items()):
+        for path in paths:
+            with av.open(path) as source:
+                headers = source.streams.video[0].codec_context.extradata
+            first = first or (number, headers)
+            if headers != first[1]:
+                raise RuntimeError(
+                    f"cells {first[0]} and {number} come from encoders that do not fit together"
+                )
+
+
 def join(cells: list[str], target: Path, encoder: dict[str, Any]) -> None:
     """Make one partial movie file of a play's cells, without encoding again.
 

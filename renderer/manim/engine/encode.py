@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from fractions import Fraction
+from math import log2
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,42 @@ import av
 import numpy as np
 from PIL import Image
 
+LOOKAHEAD = 40  # frames that x264 (preset medium) looks ahead
+QP_PER_DOUBLING = 2  # x264's macroblock tree: 5 * (1 - qcomp), with qcomp 0.6
+SHORT = 8  # frames: a part of a play that leaves the macroblock tree nothing to see
+VP9_STEPS = 63 / 51  # of the quantizer, for each of x264's
+
+
+def options_for_part(encoder: dict[str, Any], frames: int, play_frames: int) -> dict[str, str]:
+    """The encoder's options for a cell that is a part of a play, so that it looks no worse than the whole play would.
+
+    The encoder spends bits on a picture by how long later ones refer to it: its quantizer falls by two for each doubling
+    of the frames it sees ahead of what stands still. A cell that is shorter than both its play and the look-ahead gets
+    that back. Whole plays, and long parts, are encoded exactly as Manim would. For x264 it is a zone over the whole cell:
+    another rate factor would change the headers, which all cells of a film share.
+    """
+    options = dict(encoder["options"])
+    seen = min(LOOKAHEAD, play_frames)
+    if frames >= seen or float(options.get("crf", 0)) == 0:
+        return options
+    finer = QP_PER_DOUBLING * log2(seen / frames)
+    if encoder["codec"] == "libx264" and "zones" not in options.get("x264-params", ""):
+        own = [f"zones=0,{1 << 20},b={2 ** (finer / 6):.3f}"]  # six quantizer steps double the bits
+        if frames < SHORT:
+            own.append("mbtree=0")
+        options["x264-params"] = ":".join([*filter(None, [options.get("x264-params")]), *own])
+    elif encoder["codec"] == "libvpx-vp9":
+        options["crf"] = str(max(1, round(float(options["crf"]) - finer * VP9_STEPS)))
+    return options
+
 
 class VideoCell:
     """One video file: one thread and a bit-exact muxer make it the same on every run and any number of cores."""
 
-    def __init__(self, folder: Path, index: int, encoder: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, index: int, encoder: dict[str, Any], frames: int = 1, play_frames: int = 1
+    ) -> None:
+        """frames: of the cell; play_frames: of the play that it is a part of, or the whole of."""
         self._final = folder / f"{index}.{encoder['container']}"
         self._path = folder / f".{index}.{os.getpid()}.tmp"
         self._shape = (encoder["height"], encoder["width"], 4)
@@ -29,7 +61,9 @@ class VideoCell:
             str(self._path), "w", format=encoder["container"], container_options={"fflags": "+bitexact"}
         )
         stream = self._container.add_stream(
-            encoder["codec"], rate=self._rate, options={**encoder["options"], "threads": "1"}
+            encoder["codec"],
+            rate=self._rate,
+            options={**options_for_part(encoder, frames, play_frames), "threads": "1"},
         )
         stream.pix_fmt = self._pixel_format
         stream.width, stream.height = encoder["width"], encoder["height"]
@@ -84,7 +118,8 @@ class ImageCell:
         """Save the picture once, as Manim does however often it is shown."""
         if self._next == self._end:
             return  # a later cell of a frozen play: its picture is in the first
-        final = self._folder / f"{self._index}-{self._next}.png"
+        # The number is padded: a set of files is sorted by name.
+        final = self._folder / f"{self._index}-{self._next:08}.png"
         part = self._folder / f".{self._index}.{os.getpid()}.tmp"
         Image.fromarray(pixels).save(part, format="PNG")
         os.replace(part, final)

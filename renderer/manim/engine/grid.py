@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import floor
 
+MIN_CELL = 60  # frames of a cell at least: every cut costs a key frame
 FROZEN_SECONDS = 30  # length of a cell of a frozen play
 
 
@@ -37,7 +38,7 @@ def lengths(fps: float, cell_frames: int) -> tuple[int, int]:
     """Frames of a full cell of a moving and of a frozen play."""
     if cell_frames > 0:
         return cell_frames, cell_frames
-    return max(1, floor(fps + 0.5)), max(1, floor(fps * FROZEN_SECONDS + 0.5))
+    return max(MIN_CELL, floor(fps + 0.5)), max(MIN_CELL, floor(fps * FROZEN_SECONDS + 0.5))
 
 
 def cells(plays: list[Play], fps: float, cell_frames: int) -> list[Cell]:

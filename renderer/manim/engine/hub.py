@@ -394,6 +394,7 @@ class Hub:
             "end": cell.end,
             "image": cell.image,
             "images": cell.images,
+            "play_frames": self.plays[cell.play].frames,
         }
         guide = next((body for body in self.bodies if body.guide and not body.standing), None)
         able = [b for b in self.bodies if b.standing and b.frame <= cell.first and not b.ended]

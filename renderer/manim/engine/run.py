@@ -310,6 +310,7 @@ class Leader(hooks.Guide):
                 return files
 
     def _place_videos(self, writer: Any, cells: list[grid.Cell], files: dict[int, list[str]]) -> None:
+        assemble.check_headers(files)
         of_play: dict[int, list[str]] = {}
         for cell in cells:
             of_play.setdefault(cell.play, []).extend(files[cell.index])

@@ -67,9 +67,11 @@ class Walker:
         self.fresh = False  # not a fork of the hub: fresh.py
         self._stop = FOREVER
         self._target: tuple[int, int, int] | None = None  # cell, first frame, end
+        self._target_play_frames = 0  # frames of the play of the target cell
         self._picture: tuple[int, int] = (0, 0)  # image, images of the target cell
         self._cell: VideoCell | ImageCell | None = None
-        self._started = self._arrived = 0.0
+        self._started = self._arrived = 0.0  # CPU seconds
+        self._arrived_at = 0.0  # on the monotonic clock
         self._cpu_before = 0.0
         self._next_checkpoint = 0.0  # the first frame always is one
         self._checkpoint_every = CHECKPOINT_SECONDS
@@ -262,6 +264,7 @@ class Walker:
         """Take on a cell: go to its first frame, draw it, report, stand at its end."""
         self._target = (order["cell"], order["first"], order["end"])
         self._picture = (order["image"], order["images"])
+        self._target_play_frames = order["play_frames"]
         self._started = self.cpu()
 
     def walk(self, frame: int) -> None:
@@ -271,11 +274,11 @@ class Walker:
     def _write(self, pixels: Any, repeat: int) -> None:
         cell, first, end = self._target
         if self._cell is None:
-            self._arrived = self.cpu()
+            self._arrived, self._arrived_at = self.cpu(), time.monotonic()
             if self.kind == "images":
                 self._cell = ImageCell(self.folder, cell, *self._picture)
             else:
-                self._cell = VideoCell(self.folder, cell, self.encoder)
+                self._cell = VideoCell(self.folder, cell, self.encoder, end - first, self._target_play_frames)
         self._cell.write(pixels, repeat)
         self.frame += repeat
         if self.frame == end:
@@ -286,7 +289,7 @@ class Walker:
                     "cell": cell,
                     "files": [[os.path.basename(p), os.stat(p).st_size] for p in paths],
                     "frames": end - first,
-                    "seconds": self.cpu() - self._arrived,
+                    "seconds": time.monotonic() - self._arrived_at,
                     "walk": self._arrived - self._started,
                 }
             )
