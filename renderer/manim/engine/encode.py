@@ -16,7 +16,9 @@ from PIL import Image
 
 LOOKAHEAD = 40  # frames that x264 (preset medium) looks ahead
 QP_PER_DOUBLING = 2  # x264's macroblock tree: 5 * (1 - qcomp), with qcomp 0.6
-SHORT = 8  # frames: a part of a play that leaves the macroblock tree nothing to see
+SHORT = 8  # frames: for shorter parts the macroblock tree is left out,
+SHORT_QP_PER_DOUBLING = 3  # and this takes its place, with a margin: no scene tried lost by it
+I_FRAME_RATIO = 1.4  # x264's default; a zone does not reach the first frame without the tree
 VP9_STEPS = 63 / 51  # of the quantizer, for each of x264's
 
 
@@ -32,12 +34,14 @@ def options_for_part(encoder: dict[str, Any], frames: int, play_frames: int) -> 
     seen = min(LOOKAHEAD, play_frames)
     if frames >= seen or float(options.get("crf", 0)) == 0:
         return options
-    finer = QP_PER_DOUBLING * log2(seen / frames)
+    short = frames < SHORT
+    finer = (SHORT_QP_PER_DOUBLING if short else QP_PER_DOUBLING) * log2(seen / frames)
     if encoder["codec"] == "libx264" and "zones" not in options.get("x264-params", ""):
-        own = [f"zones=0,{1 << 20},b={2 ** (finer / 6):.3f}"]  # six quantizer steps double the bits
-        if frames < SHORT:
-            own.append("mbtree=0")
-        options["x264-params"] = ":".join([*filter(None, [options.get("x264-params")]), *own])
+        factor = 2 ** (finer / 6)  # six quantizer steps double the bits
+        own = [options.get("x264-params"), f"zones=0,{1 << 20},b={factor:.3f}"]
+        if short:
+            own.append(f"mbtree=0:ipratio={I_FRAME_RATIO * factor:.3f}")
+        options["x264-params"] = ":".join(filter(None, own))
     elif encoder["codec"] == "libvpx-vp9":
         options["crf"] = str(max(1, round(float(options["crf"]) - finer * VP9_STEPS)))
     return options
