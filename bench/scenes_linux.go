@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -31,11 +32,13 @@ func (b *bench) prepare() error {
 		}
 		return nil
 	}
-	if err := add("examples/mesh.py", false, "Mesh"); err != nil {
+	if err := errors.Join(add("examples/mesh.py", false, "Mesh"), add("examples/pendulums.py", false, "Pendulums")); err != nil {
 		return err
 	}
-	if _, err := os.Stat(b.scenes[0].file); err != nil {
-		return fmt.Errorf("%w: run it in the project's folder", err)
+	for _, s := range b.scenes {
+		if _, err := os.Stat(s.file); err != nil {
+			return fmt.Errorf("%w: run it in the project's folder", err)
+		}
 	}
 	if _, err := os.Stat(gallery); err != nil {
 		say("no gallery: %v", err)
