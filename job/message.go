@@ -23,6 +23,8 @@ const (
 	KindPull      Kind = 12 // stream: request for what a peer knows of jobs
 	KindState     Kind = 13 // stream: answer to Pull
 	KindReleased  Kind = 14 // topic work
+	KindMissing   Kind = 15 // stream: request to the submitter for a file of its project
+	KindSupplied  Kind = 16 // stream: answer to Missing
 )
 
 // Message is one of the message types of this file.
@@ -181,6 +183,22 @@ type State struct {
 	More  bool     `cbor:"1,keyasint"` // not all fitted
 }
 
+// Missing asks the submitter for a file that the plan did not read, and that the
+// sender's walk has opened. Only who holds cells of the job may ask.
+type Missing struct {
+	Job  ID     `cbor:"0,keyasint"`
+	Path string `cbor:"1,keyasint"` // below the project's folder; as in a file set
+}
+
+// Supplied answers a Missing. Of Files and Reason one is empty.
+type Supplied struct {
+	Job    ID     `cbor:"0,keyasint"`
+	Path   string `cbor:"1,keyasint"`           // as asked for
+	Files  CID    `cbor:"2,keyasint,omitempty"` // FileSet of that one file, under the same path
+	Reason string `cbor:"3,keyasint,omitempty"` // why there is none
+	Again  bool   `cbor:"4,keyasint,omitempty"` // it may be otherwise in a moment: the claim may not have arrived
+}
+
 func (*Call) Kind() Kind      { return KindCall }
 func (*Ready) Kind() Kind     { return KindReady }
 func (*Offer) Kind() Kind     { return KindOffer }
@@ -195,6 +213,8 @@ func (*Cancel) Kind() Kind    { return KindCancel }
 func (*Pull) Kind() Kind      { return KindPull }
 func (*State) Kind() Kind     { return KindState }
 func (*Released) Kind() Kind  { return KindReleased }
+func (*Missing) Kind() Kind   { return KindMissing }
+func (*Supplied) Kind() Kind  { return KindSupplied }
 
 // newMessage returns an empty message to decode into, or nil.
 func newMessage(k Kind) Message {
@@ -227,6 +247,10 @@ func newMessage(k Kind) Message {
 		return new(State)
 	case KindReleased:
 		return new(Released)
+	case KindMissing:
+		return new(Missing)
+	case KindSupplied:
+		return new(Supplied)
 	}
 	return nil
 }
@@ -376,6 +400,28 @@ func (m *State) validate() error {
 		}
 	}
 	return nil
+}
+
+func (m *Missing) validate() error {
+	if err := CheckPath(m.Path); err != nil {
+		return err
+	}
+	return checkID(m.Job)
+}
+
+func (m *Supplied) validate() error {
+	if len(m.Reason) > MaxText || (m.Files == "") == (m.Reason == "") {
+		return invalid("supplied: reason of %d bytes, files %.80q", len(m.Reason), m.Files)
+	}
+	if m.Files != "" {
+		if _, err := m.Files.Parse(); err != nil {
+			return invalid("supplied: files: %v", err)
+		}
+	}
+	if err := CheckPath(m.Path); err != nil {
+		return err
+	}
+	return checkID(m.Job)
 }
 
 func checkID(id ID) error {

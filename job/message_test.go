@@ -60,6 +60,8 @@ func samples(t testing.TB) []Message {
 		&Released{Job: testID, Range: Range{4, 5}, Gen: 1, Cause: CauseFailed, Reason: "Traceback"},
 		&Pull{Known: []Known{{Job: testID, Cells: Ranges{{0, 4}}}, {Job: testID, Over: true}}},
 		&State{Facts: [][]byte{signed.Raw}, More: true},
+		&Missing{Job: testID, Path: "data/points.csv"},
+		&Supplied{Job: testID, Path: "data/points.csv", Files: CIDOf([]byte("files"))},
 	}
 }
 
