@@ -127,3 +127,14 @@ func (s *Scheduler) jobStatus(j *openJob) JobStatus {
 	}
 	return st
 }
+
+// Holds reports whether a peer holds cells of an open job, by what this node
+// knows now.
+func (s *Scheduler) Holds(id job.ID, peer job.PeerID) bool {
+	for _, j := range s.jobs {
+		if j.id == id {
+			return !j.out(peer) && s.heldBy(j, peer) > 0
+		}
+	}
+	return false
+}
