@@ -83,6 +83,9 @@ func (n *Node) answer(ctx context.Context, from job.PeerID, data []byte) ([]byte
 		case <-n.ctx.Done():
 			return nil, n.ctx.Err()
 		}
+	case job.KindMissing:
+		signed, err := job.Seal(n.parts.Network, n.lend(ctx, msg))
+		return signed.Raw, err
 	}
 	return nil, fmt.Errorf("node: a message of kind %d is not a request", msg.Msg.Kind())
 }

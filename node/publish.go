@@ -29,6 +29,7 @@ type publication struct {
 	name   string
 	man    *job.Manifest
 	engine renderer.Engine
+	lender *lender // nil while it is being planned
 	cancel context.CancelCauseFunc
 	state  string
 	news   chan Event // to the client; closed before the last event
@@ -169,7 +170,7 @@ func (n *Node) plan(ctx context.Context, p *publication, req PublishRequest) (*r
 	p.emit(Event{Event: "planning"})
 	told := time.Now()
 	plan, err := p.engine.Plan(ctx, renderer.Request{
-		Args: req.Args, Dir: req.Dir, Env: req.Env, CellFrames: req.CellFrames,
+		Args: req.Args, Dir: req.Dir, Env: req.Env, CellFrames: req.CellFrames, Assets: req.Assets,
 		Ahead:   max(0, int(n.localSlots(req))-1), // one core walks
 		Console: func(line string) { p.emit(Event{Event: "log", Text: line}) },
 	}, func(at renderer.PlanProgress) {
@@ -215,7 +216,7 @@ func (n *Node) distribute(ctx context.Context, p *publication, plan *renderer.Pl
 	w.man, w.engine, w.own = man, p.engine, true
 	w.mu.Unlock()
 	n.mu.Lock()
-	p.id, p.man, p.state = id, man, "rendering"
+	p.id, p.man, p.lender, p.state = id, man, newLender(plan), "rendering"
 	n.mu.Unlock()
 	p.emit(Event{
 		Event: "planned", Job: id, Name: plan.Name, Frames: man.Frames(), Plays: uint32(len(man.Plays)), Cells: uint32(len(man.Grid())),

@@ -111,7 +111,7 @@ func (n *Node) engineOf(w *work) (renderer.Engine, error) {
 		err = fmt.Errorf("assets: %w", err)
 	} else if err = n.parts.Store.Export(ctx, w.man.Assets, engine.In()); err != nil {
 		err = fmt.Errorf("assets: %w", err)
-	} else if err = engine.Load(ctx, w.man); err != nil {
+	} else if err = engine.Load(ctx, w.man, n.borrower(w.man, w.job, engine)); err != nil {
 		err = fmt.Errorf("load: %w", err)
 	}
 	if err != nil {

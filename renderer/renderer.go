@@ -63,8 +63,10 @@ type Engine interface {
 	// mistakes. onPlay may be nil; it is called for each play as it is passed.
 	Plan(ctx context.Context, req Request, onPlay func(PlanProgress)) (*Plan, error)
 
-	// Load prepares to render cells of a job whose assets lie under In.
-	Load(ctx context.Context, m *job.Manifest) error
+	// Load prepares to render cells of a job whose assets lie under In. missing
+	// is called, also after Load has returned, for files of the job that are not
+	// among them; it ends with the engine.
+	Load(ctx context.Context, m *job.Manifest, missing Missing) error
 
 	// In is the folder from which Load reads the job's assets. The caller
 	// exports the file set into it first.
@@ -96,6 +98,7 @@ type Request struct {
 	Env        []string // "key=value"
 	CellFrames uint32   // length of a cell; 0: by the grid's rule
 	Ahead      int      // cells that may be drawn at a time while the walk goes on: the first ones, for Render to give at once
+	Assets     []string // files to share that the walk may not read: paths, or patterns of them
 	Console    func(line string)
 }
 
@@ -118,9 +121,17 @@ type Plan struct {
 	CellFrames uint32
 	Walk       float64  // CPU seconds of the walk
 	Files      []Asset  // what the job needs beside Spec
+	Root       string   // absolute folder of the user's project; "": none
+	Lendable   []string // files below Root that a walk elsewhere may yet open, as paths in a file set
 	Notes      []string // one line each, for the user
 	Whole      bool     // nothing to distribute: Assemble alone makes the result (a still)
 }
+
+// Missing brings a file of a job that the plan did not read, named as in
+// Plan.Lendable: it puts the file under In, where nothing of that name is, and
+// returns its path there. The error says why not, in words for the scene's
+// author. It returns when ctx ends, or within half a minute.
+type Missing func(ctx context.Context, path string) (string, error)
 
 // Asset is a file of the submitter that the job needs.
 type Asset struct {

@@ -318,7 +318,7 @@ func TestPublish(t *testing.T) {
 	f.events = func(req node.PublishRequest) []node.Event { got = req; return jobEvents() }
 	f.serve(t, home)
 
-	c := newCommand(t, home, "publish", "--slots", "2", "scene.py", "--cell-frames=5", "SineCurve", "-pql")
+	c := newCommand(t, home, "publish", "--slots", "2", "scene.py", "--cell-frames=5", "--asset", "*.h5", "SineCurve", "-pql")
 	c.finish(t, 0)
 	golden(t, "quiet.out", c.stdout.String())
 	golden(t, "quiet.err", c.stderr.String())
@@ -327,6 +327,9 @@ func TestPublish(t *testing.T) {
 	}
 	if dir, _ := filepath.EvalSymlinks(c.Dir); got.Dir != c.Dir && got.Dir != dir {
 		t.Errorf("publishes from %q, want %q", got.Dir, c.Dir)
+	}
+	if len(got.Assets) != 1 || got.Assets[0] != "*.h5" {
+		t.Errorf("shares %q", got.Assets)
 	}
 	if got.CellFrames != 5 || got.LocalSlots == nil || *got.LocalSlots != 2 || len(got.Env) == 0 {
 		t.Errorf("publishes cells of %d, %v slots here, %d variables", got.CellFrames, got.LocalSlots, len(got.Env))

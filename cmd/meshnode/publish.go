@@ -89,7 +89,7 @@ func publish(c *cli.Context, in *invocation) error {
 	defer report.end()
 
 	err = submit(c.Context, report, in, home, node.PublishRequest{
-		Args: in.manim, Dir: dir, Env: jobEnvironment(c), CellFrames: in.cellFrames, LocalSlots: in.slots,
+		Args: in.manim, Dir: dir, Env: jobEnvironment(c), CellFrames: in.cellFrames, LocalSlots: in.slots, Assets: in.assets,
 	})
 	report.end()
 	var interrupted *interrupt

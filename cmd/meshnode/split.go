@@ -27,6 +27,7 @@ type invocation struct {
 	python     string
 	slots      *uint32
 	cellFrames uint32
+	assets     []string
 	json       bool
 	help       bool
 }
@@ -152,6 +153,8 @@ func (in *invocation) set(opt *option, name, value string) error {
 	case "--cell-frames":
 		n, _ := strconv.ParseUint(value, 10, 32) // checked
 		in.cellFrames = uint32(n)
+	case "--asset":
+		in.assets = append(in.assets, value)
 	case "--json":
 		in.json = true
 	case "--progress_bar":

@@ -60,7 +60,7 @@ func TestSplit(t *testing.T) {
 
 func TestSplitOwnOptions(t *testing.T) {
 	args := []string{"--home", "h", "-ql", "--mesh=lab", "scene.py", "--peer", testPeer, "A", "--no-mdns", "--slots", "0",
-		"--cell-frames=5", "--json", "--python", "py", "--peer=" + testPeer, "-p"}
+		"--cell-frames=5", "--json", "--asset", "data/*.h5", "--python", "py", "--asset=~/x", "--peer=" + testPeer, "-p"}
 	got, err := split(args)
 	if err != nil {
 		t.Fatal(err)
@@ -68,6 +68,7 @@ func TestSplitOwnOptions(t *testing.T) {
 	want := &invocation{
 		manim: []string{"-ql", "scene.py", "A", "-p"}, script: "scene.py", scenes: []string{"A"},
 		home: "h", mesh: "lab", peers: []string{testPeer, testPeer}, noMDNS: true, python: "py", slots: number(0), cellFrames: 5, json: true,
+		assets: []string{"data/*.h5", "~/x"},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
@@ -167,7 +168,7 @@ func TestOptions(t *testing.T) {
 var groups = [][]string{
 	{"-pqh"}, {"--fps", "30"}, {"--resolution=640,480"}, {"-t"}, {"--home", "h"}, {"--mesh=m"}, {"--peer", testPeer},
 	{"--no-mdns"}, {"--slots=3"}, {"--cell-frames", "9"}, {"--json"}, {"-o", "-x"}, {"--seed", "4"}, {"-sv", "INFO"},
-	{"--progress_bar=leave"}, {"--python", "p"}, {"--format", "mov"},
+	{"--progress_bar=leave"}, {"--python", "p"}, {"--format", "mov"}, {"--asset", "*.h5"},
 }
 
 // TestSplitOrder checks that options mean the same wherever they stand.

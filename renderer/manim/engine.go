@@ -47,6 +47,7 @@ type engine struct {
 	planning *planning
 	job      bool // Plan or Load has been called
 	closed   bool
+	lacks    lacks
 }
 
 // hub is one running process, and what is waited for from it.
@@ -239,6 +240,8 @@ func (e *engine) heed(h *hub, m *message) error {
 		e.failPlan(h, &renderer.SceneError{Text: strings.TrimRight(m.Text, "\n")})
 	case "usage_error":
 		e.failPlan(h, &renderer.UsageError{Text: strings.TrimRight(m.Text, "\n")})
+	case "need":
+		return e.heedNeed(h, m.Path)
 	case "note":
 		e.console.line(m.Text)
 	case "error":
@@ -291,6 +294,12 @@ func (e *engine) heedPlan(m *message) error {
 			return fmt.Errorf("manim: files: %w", err)
 		}
 		for _, f := range pairs {
+			if f[0] == namesFile {
+				var err error
+				if p.plan.Lendable, err = readNames(f[1]); err != nil {
+					return err
+				}
+			}
 			p.plan.Files = append(p.plan.Files, renderer.Asset{Path: f[0], Source: f[1]})
 		}
 	case "plan":
@@ -303,7 +312,7 @@ func (e *engine) heedPlan(m *message) error {
 			return fmt.Errorf("manim: spec: %w", err)
 		}
 		p.plan.Name, p.plan.Spec, p.plan.FPS, p.plan.Width, p.plan.Height = m.Scene, spec, m.FPS, m.Width, m.Height
-		p.plan.CellFrames, p.plan.Walk, p.plan.Notes = m.CellFrames, m.Walk, m.Warnings
+		p.plan.CellFrames, p.plan.Walk, p.plan.Notes, p.plan.Root = m.CellFrames, m.Walk, m.Warnings, m.Root
 		p.plan.Whole = m.What == "still" || p.frames == 0
 		p.done <- nil
 		e.planning = nil
@@ -339,7 +348,7 @@ func (e *engine) Plan(ctx context.Context, req renderer.Request, onPlay func(ren
 	e.mu.Unlock()
 	if err := h.pipe.send(map[string]any{
 		"t": "plan", "args": req.Args, "cwd": req.Dir, "env": env, "out": h.proc.Dirs().Out,
-		"cell_frames": req.CellFrames, "slots": e.r.cfg.Slots, "ahead": req.Ahead,
+		"cell_frames": req.CellFrames, "slots": e.r.cfg.Slots, "ahead": req.Ahead, "assets": req.Assets,
 	}); err != nil {
 		return nil, err
 	}
@@ -421,7 +430,7 @@ func copyRoot(to, from *os.Root) error {
 }
 
 // Load implements renderer.Engine.
-func (e *engine) Load(ctx context.Context, m *job.Manifest) error {
+func (e *engine) Load(ctx context.Context, m *job.Manifest, missing renderer.Missing) error {
 	var s manifestSpec
 	if err := json.Unmarshal(m.Spec, &s); err != nil {
 		return fmt.Errorf("manim: spec: %w", err)
@@ -436,6 +445,7 @@ func (e *engine) Load(ctx context.Context, m *job.Manifest) error {
 	if err := h.proc.Give(); err != nil {
 		return err
 	}
+	e.lacks.begin(missing)
 	dirs := h.proc.Dirs()
 	if err := h.pipe.send(map[string]any{
 		"t": "work", "spec": s.Engine, "plays": [][2]any{}, "cell_frames": m.CellFrames, "slots": e.r.cfg.Slots,
@@ -565,6 +575,7 @@ func (e *engine) Close() error {
 	if again {
 		return nil
 	}
+	e.lacks.end()
 	err := h.proc.Close()
 	<-h.done
 	if used {

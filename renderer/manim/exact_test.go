@@ -152,7 +152,7 @@ func TestBakedConfiguration(t *testing.T) {
 		}
 	}
 	m := &job.Manifest{Spec: plan.Spec, Plays: plan.Plays, FPS: plan.FPS, CellFrames: plan.CellFrames}
-	if err := foreign.Load(t.Context(), m); err != nil {
+	if err := foreign.Load(t.Context(), m, nil); err != nil {
 		t.Fatal(err)
 	}
 	var digests [2][sha256.Size]byte

@@ -90,6 +90,11 @@ type message struct {
 	Walk       float64         `json:"walk"`
 	Warnings   []string        `json:"warnings"`
 
+	Root string `json:"root"`
+
+	// need
+	Path string `json:"path"`
+
 	// cell, cell_error
 	Cell    *uint32 `json:"cell"`
 	Seconds float64 `json:"seconds"`

@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -95,10 +96,24 @@ func (s Subject) load(ctx context.Context, t *testing.T, r renderer.Renderer, p 
 			t.Fatal(err)
 		}
 	}
-	if err := e.Load(ctx, p.man); err != nil {
+	if err := e.Load(ctx, p.man, p.missing(e)); err != nil {
 		t.Fatalf("load: %v", err)
 	}
 	return e
+}
+
+// missing lends files as the submitter would.
+func (p planned) missing(to renderer.Engine) renderer.Missing {
+	return func(_ context.Context, name string) (string, error) {
+		if !slices.Contains(p.plan.Lendable, name) {
+			return "", errors.New("not to be lent")
+		}
+		data, err := os.ReadFile(filepath.Join(p.plan.Root, name))
+		if err == nil {
+			err = to.In().WriteFile("lent", data, 0o600)
+		}
+		return "lent", err
+	}
 }
 
 func (s Subject) wholeJob(t *testing.T) {

@@ -42,6 +42,7 @@ type Scene struct {
 	Plays  []job.Play `json:"plays"`
 	Bytes  int        `json:"bytes"`            // size of a cell's file
 	Assets []string   `json:"assets,omitempty"` // files beside the scene that every cell must see
+	Late   []string   `json:"late,omitempty"`   // files beside the scene that cells open, but the walk does not
 	Error  string     `json:"error,omitempty"`  // fails the walk
 }
 
@@ -111,6 +112,9 @@ type engine struct {
 	man   *job.Manifest
 	grid  []job.Cell
 	film  string // where Assemble writes
+
+	missing renderer.Missing // nil after Plan
+	late    sync.Mutex       // held while a late file is brought
 }
 
 func (e *engine) In() *os.Root  { return e.in }
@@ -162,10 +166,11 @@ func (e *engine) Plan(ctx context.Context, req renderer.Request, onPlay func(ren
 		Name: scene.Name, Spec: spec, Width: 16, Height: 16, FPS: scene.FPS,
 		Need:  job.Need{Renderer: environment.Renderer, Version: environment.Version, Fingerprint: environment.Fingerprint, SelfTest: environment.SelfTest},
 		Plays: scene.Plays, CellFrames: req.CellFrames, Files: files, Whole: frames == 0,
+		Root: req.Dir, Lendable: scene.Late,
 	}, nil
 }
 
-func (e *engine) Load(_ context.Context, m *job.Manifest) error {
+func (e *engine) Load(_ context.Context, m *job.Manifest, missing renderer.Missing) error {
 	var scene Scene
 	if err := json.Unmarshal(m.Spec, &scene); err != nil {
 		return fmt.Errorf("synthetic: spec: %w", err)
@@ -177,13 +182,32 @@ func (e *engine) Load(_ context.Context, m *job.Manifest) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.scene, e.man, e.grid = scene, m, m.Grid()
+	e.scene, e.man, e.grid, e.missing = scene, m, m.Grid(), missing
+	return nil
+}
+
+// open has the scene's late files brought, once.
+func (e *engine) open(ctx context.Context, scene Scene, missing renderer.Missing) error {
+	e.late.Lock()
+	defer e.late.Unlock()
+	for _, name := range scene.Late {
+		if _, err := e.in.Stat(name); err == nil || missing == nil {
+			continue
+		}
+		at, err := missing(ctx, name)
+		if err == nil {
+			err = e.in.Rename(at, name)
+		}
+		if err != nil {
+			return fmt.Errorf("synthetic: %s: %w", name, err)
+		}
+	}
 	return nil
 }
 
 func (e *engine) Render(ctx context.Context, cell uint32) (*renderer.Rendered, error) {
 	e.mu.Lock()
-	scene, grid, man := e.scene, e.grid, e.man
+	scene, grid, man, missing := e.scene, e.grid, e.man, e.missing
 	e.mu.Unlock()
 	if cell >= uint32(len(grid)) {
 		return nil, fmt.Errorf("synthetic: cell %d of %d", cell, len(grid))
@@ -192,6 +216,9 @@ func (e *engine) Render(ctx context.Context, cell uint32) (*renderer.Rendered, e
 		if err := e.r.Fail(man, cell); err != nil {
 			return nil, err
 		}
+	}
+	if err := e.open(ctx, scene, missing); err != nil {
+		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err

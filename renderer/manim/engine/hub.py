@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import VERSION, grid
+from . import VERSION, grid, late
 from .protocol import Channel, Closed, Pipes
 
 CHECKPOINTS = 12  # parked forks kept per job, besides the walkers that have just drawn a cell
@@ -90,6 +90,7 @@ class Hub:
         self.wanted: list[int] = []  # cells asked for and not yet given to a walker, in the order of asking
         self.ahead = 0  # cells drawn at a time before anybody has asked, while the plan is made
         self.may_fork = True
+        self.lacking: dict[str, list[Body]] = {}  # files of the project that walkers wait for
         self.done = False
 
     def run(self) -> int:
@@ -127,6 +128,9 @@ class Hub:
             self.spec = json.loads(message["spec"])
             self.fps = self.spec["fps"]
             self.learn_plays(message["plays"])
+            late.lay_out(Path(message["in"]))
+        elif kind == "given" and self.job is not None:
+            self.give(message)
         elif kind == "work_plays" and self.job is not None:
             self.learn_plays(message["plays"])
         elif kind == "render" and self.job is not None:
@@ -177,6 +181,18 @@ class Hub:
             elif body.cell in cells and not body.dropped:
                 body.dropped = True
                 self.tell(body, {"t": "drop", "cell": body.cell})
+
+    def give(self, message: dict) -> None:
+        """A file has come, or will not: put it into its place, and let the walkers go on that have opened it."""
+        path, error = message["path"], message.get("error", "")
+        if not error:
+            source = Path(self.job["in"])
+            try:
+                os.replace(source / message["from"], source / late.PROJECT / path)
+            except OSError as problem:
+                error = str(problem)
+        for body in self.lacking.pop(path, []):
+            self.tell(body, {"t": "given", "error": error})
 
     # Walkers.
 
@@ -268,6 +284,10 @@ class Hub:
         elif kind == "cell":
             body.drew = True
             self.pipes.send(message)
+        elif kind == "need":
+            self.lacking.setdefault(message["path"], []).append(body)
+            if len(self.lacking[message["path"]]) == 1:
+                self.pipes.send(message)
         elif kind == "threads":
             if self.may_fork:
                 self.pipes.send(

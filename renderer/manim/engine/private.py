@@ -28,7 +28,13 @@ from pathlib import Path
 from typing import Any
 
 _stat, _open, _os_open, _mkdir, _unlink, _rename = os.stat, io.open, os.open, os.mkdir, os.unlink, os.replace
+C_OPENS = (("av", "open"), ("manimpango", "register_font"))  # functions that open files in C, by module
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+
+
+def reads(args: tuple, kwargs: dict) -> bool:
+    """Whether one of C_OPENS is to read, by its arguments after the file."""
+    return (args[0] if args else kwargs.get("mode")) in (None, "r")
 
 
 def exists(path: str) -> bool:
@@ -43,11 +49,18 @@ def exists(path: str) -> bool:
 class Files:
     """The one view of files of this process."""
 
-    def __init__(self, shared: list[str | Path], elsewhere: Callable[[str], str]) -> None:
-        """shared: folders that walkers share; elsewhere: where a path of the scene is on this machine."""
+    def __init__(
+        self,
+        shared: list[str | Path],
+        elsewhere: Callable[[str], str],
+        bring: Callable[[Any], None] = lambda path: None,
+    ) -> None:
+        """shared: folders that walkers share; elsewhere: where a path of the scene is on this machine; bring: has the
+        bytes of such a path there before C code looks for them."""
         self._shared = [os.path.abspath(folder) for folder in shared]
         self._scratch = self._shared[0]
         self._elsewhere = elsewhere
+        self._bring = bring
         self._folder: str | None = None
         self._own: dict[str, str | None] = {}  # path -> private file; None: removed
         self._made: set[str] = set()  # folders made
@@ -60,8 +73,12 @@ class Files:
         self._installed = True
         builtins.open = io.open = self._lead_open
         os.open = self._lead_os_open
-        for name in ("stat", "lstat", "access", "listdir", "scandir", "utime", "chmod"):
+        for name in ("stat", "lstat", "listdir", "scandir", "utime", "chmod"):
             setattr(os, name, self._lead(getattr(os, name)))
+        os.access = self._lead(os.access, self._bring)
+        for module, name in C_OPENS:
+            owner = sys.modules[module]
+            setattr(owner, name, self._lead_c_open(getattr(owner, name)))
         os.unlink = os.remove = self._lead_unlink
         os.mkdir = self._lead_mkdir
         os.rename = os.replace = self._lead_rename
@@ -157,11 +174,22 @@ class Files:
             return _os_open(self._to_write(path, keep=not flags & os.O_TRUNC), flags, *args, **kwargs)
         return _os_open(self.to_read(path), flags, *args, **kwargs)
 
-    def _lead(self, function: Callable) -> Callable:
+    def _lead(self, function: Callable, before: Callable[[Any], None] = lambda path: None) -> Callable:
         def leading(path: Any = ".", *args: Any, **kwargs: Any) -> Any:
             if kwargs.get("dir_fd") is not None:
                 return function(path, *args, **kwargs)
-            return function(self.to_read(path), *args, **kwargs)
+            place = self.to_read(path)
+            before(place)
+            return function(place, *args, **kwargs)
+
+        return leading
+
+    def _lead_c_open(self, function: Callable) -> Callable:
+        def leading(file: Any, *args: Any, **kwargs: Any) -> Any:
+            if reads(args, kwargs):
+                file = self.to_read(file)
+                self._bring(file)
+            return function(file, *args, **kwargs)
 
         return leading
 

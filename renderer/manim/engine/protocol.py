@@ -8,6 +8,7 @@ import os
 import select
 import socket
 import struct
+import time
 
 LIMIT = 1 << 20  # bytes of a message
 _HEAD = struct.Struct(">I")
@@ -80,6 +81,7 @@ class Channel:
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock, self._parser, self._fds = sock, Parser(), []
+        self._kept: list[dict] = []  # arrived while another message was waited for
 
     def fileno(self) -> int:
         return self.sock.fileno()
@@ -112,7 +114,7 @@ class Channel:
     def wait(self) -> dict:
         """The next message, however long it takes. Only for a side that is sent one message at a time."""
         while True:
-            message = self._parser.next()
+            message = self._kept.pop(0) if self._kept else self._parser.next()
             if message is not None:
                 return message
             data = self.sock.recv(1 << 16)
@@ -122,7 +124,7 @@ class Channel:
 
     def poll(self) -> dict | None:
         """The next message if it has arrived."""
-        message = self._parser.next()
+        message = self._kept.pop(0) if self._kept else self._parser.next()
         while message is None and select.select([self.sock], [], [], 0)[0]:
             data = self.sock.recv(1 << 16)
             if not data:
@@ -130,6 +132,24 @@ class Channel:
             self._parser.feed(data)
             message = self._parser.next()
         return message
+
+    def expect(self, kind: str, seconds: float) -> dict | None:
+        """The next message of a kind, None if none comes in time. Others are kept for wait and poll."""
+        end = time.monotonic() + seconds
+        while True:
+            message = self._parser.next()
+            if message is None:
+                left = end - time.monotonic()
+                if left <= 0 or not select.select([self.sock], [], [], left)[0]:
+                    return None
+                data = self.sock.recv(1 << 16)
+                if not data:
+                    raise Closed
+                self._parser.feed(data)
+            elif message["t"] == kind:
+                return message
+            else:
+                self._kept.append(message)
 
     def take_fd(self) -> int:
         """The oldest descriptor that came with a message."""

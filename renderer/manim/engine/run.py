@@ -20,7 +20,7 @@ from manim.cli.render import commands
 from manim.manager import Manager
 from manim.utils import module_ops
 
-from . import assemble, encode, features, fresh, grid, hooks, private, settings
+from . import assemble, encode, features, fresh, grid, hooks, late, private, settings
 from .trace import Trace
 from .walker import Diverged, Walker, explain, leave, settle_memory
 
@@ -80,6 +80,7 @@ class Leader(hooks.Guide):
         self.walker = walker
         self.args: list[str] = order["args"]
         self.given_seed: int | None = order.get("seed")
+        self.given_assets: list[str] = order.get("assets") or []
         self.trace: Trace | None = None
         self.seen: set[str] = set()  # hashes of the scene's plays so far
         self.finished: list[str] = []
@@ -176,6 +177,9 @@ class Leader(hooks.Guide):
             self.trace = Trace(root, media, [os.path.dirname(os.path.abspath(__file__)), str(walker.folder)])
             self.trace.start()
             walker.written = self.trace.written
+            for pattern in self.given_assets:
+                if not self.trace.add(pattern):
+                    raise Refused(f"--asset {pattern}: there is no such file")
         classes = module_ops.scene_classes_from_file(file, *args, **kwargs)
         if len(classes) != 1:
             raise Refused("there is no scene to render" if not classes else "one scene at a time: name one")
@@ -275,6 +279,9 @@ class Leader(hooks.Guide):
         spec["root"] = self.trace.root
         for key in ("script", "cwd"):
             spec[key] = os.path.relpath(spec[key], self.trace.root).replace(os.sep, "/")
+        names = walker.folder / late.NAMES
+        names.write_text(json.dumps(self.trace.names(), separators=(",", ":")))
+        files.append((late.NAMES, str(names)))
         for at in range(0, len(files), 500):
             walker.report({"t": "files", "files": files[at : at + 500]})
         walker.report(
@@ -290,6 +297,7 @@ class Leader(hooks.Guide):
                 "height": int(config.pixel_height),
                 "cell_frames": walker.cell_frames,
                 "seed": spec["seed"],
+                "root": self.trace.root,
                 "kind": walker.kind,
                 "expect": features.expected_file(writer),
                 "walk": walker.cpu(),
@@ -361,12 +369,13 @@ def work(walker: Walker, order: dict, spec: dict, plays: list) -> None:
     source = Path(order["in"]).resolve()
     script = source / "project" / spec["script"]
     hooks.install(walker, Worker(walker))
-    if (source / "abs").is_dir():
-        os.environ["HOME"] = spec["home"]  # "~" is part of the paths that the scene read
+    os.environ["HOME"] = spec["home"]  # "~" is part of the paths that the scene read
+    opener = late.Opener(source, walker.ask)
     walker.files = private.Files(
-        [walker.folder, source / "media"], private.shipped_places(source, spec["root"])
+        [walker.folder, source / "media"], private.shipped_places(source, spec["root"]), opener.bring
     )
     walker.files.install()
+    opener.install(lambda text: walker.fail("file", text))
     folder = source / "project" / spec["cwd"]
     folder.mkdir(parents=True, exist_ok=True)
     os.chdir(folder)
@@ -410,4 +419,7 @@ def _walk_scene(walker: Walker, script: Path, name: str) -> None:
     except MemoryError as error:
         walker.fail("memory", explain(error))
     except BaseException as error:  # noqa: BLE001 - the scene may raise anything
-        walker.fail("scene", explain(error))
+        text = explain(error)
+        if isinstance(error, OSError):
+            text += "If the file is there, it was not shared with this node: give --asset FILE to publish.\n"
+        walker.fail("scene", text)

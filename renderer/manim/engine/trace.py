@@ -1,21 +1,28 @@
 # SPDX-License-Identifier: MIT
 """Which files a walk reads: what other machines must have to make the same walk.
 
-Python reports its own opens to audit hooks; opens in C are wrapped. Nothing is shipped that the walk did not read, and
-never a whole folder. Paths in the set: project/ (below the project's root), media/ (Manim's media folder: TeX and text
-outlines, so that others need neither LaTeX nor fonts), abs/ (elsewhere).
+Python reports its own opens to audit hooks; opens in C are wrapped. What C code opens otherwise is not seen: so files
+of the project that its code names, as text, or hands to another program, are taken as read. Nothing else is shipped,
+and never a whole folder. Paths in the set: project/ (below the project's root), media/ (Manim's media folder: TeX and
+text outlines, so that others need neither LaTeX nor fonts), abs/ (elsewhere).
 """
 
 from __future__ import annotations
 
+import ast
+import glob
 import os
 import shutil
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from importlib.util import source_from_cache
 from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from . import late, private
 
 _READ_ONLY = os.O_RDONLY | os.O_CLOEXEC
 _SYSTEM = (
@@ -49,6 +56,9 @@ class Trace:
         self._environment = sorted(_environment() | {*ours})
         self._read: dict[str, str] = {}  # absolute path -> where its bytes are
         self._written: set[str] = set()
+        self._listed: set[str] = set()  # folders
+        self._handed: set[str] = set()  # arguments of other programs
+        self._given: set[str] = set()  # by the user
         self._snapshots: str | None = None
         self._paused = 0
 
@@ -75,13 +85,28 @@ class Trace:
                     path, bool(flags & ~_READ_ONLY & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC))
                 )
         elif event == "sqlite3.connect" and isinstance(args[0], (str, bytes)):
-            self.note(args[0], False)
+            name = os.fsdecode(args[0])
+            self.note(unquote(urlsplit(name).path) if name.startswith("file:") else name, False)
+        elif event in ("os.listdir", "os.scandir") and self._active() and not _importing():
+            with suppress(TypeError):  # a descriptor
+                self._listed.add(os.path.abspath(os.fsdecode(args[0] or ".")))
+        elif event == "subprocess.Popen" and self._active():
+            arguments, folder = args[1], args[2] or os.getcwd()
+            for text in arguments if isinstance(arguments, (list, tuple)) else ():
+                with suppress(TypeError, ValueError):
+                    self._handed.add(os.path.join(os.fsdecode(folder), os.fsdecode(text)))
+
+    def _active(self) -> bool:
+        return not self._paused and self._pid == os.getpid()
 
     def note(self, path: Any, writes: bool) -> None:
         """Record an open."""
-        if self._paused or self._pid != os.getpid():
+        if not self._active():
             return
         path = os.path.abspath(os.fsdecode(path))
+        if path.endswith((".pyc", ".pyo")):
+            with suppress(ValueError):
+                path = source_from_cache(path)  # workers have no such caches
         if writes:
             if self._read.get(path) == path:
                 self._keep(path)
@@ -89,6 +114,19 @@ class Trace:
                 self._written.add(path)
         elif path not in self._read and path not in self._written:
             self._read[path] = path
+
+    def add(self, pattern: str) -> bool:
+        """Ship what the user has named: files, or folders whole but for what is hidden; whether there is any."""
+        found = False
+        with self.paused():
+            for place in glob.iglob(os.path.abspath(os.path.expanduser(pattern)), recursive=True):
+                inside = glob.iglob(os.path.join(glob.escape(place), "**"), recursive=True)
+                for path in inside if os.path.isdir(place) else [place]:
+                    if os.path.isfile(path):
+                        found = True
+                        self._read[path] = path
+                        self._given.add(path)
+        return found
 
     def written(self) -> list[str]:
         """Files that the walk has written so far."""
@@ -107,25 +145,17 @@ class Trace:
         self._read[path] = copy
 
     def _wrap_c_opens(self) -> None:
-        import av
-        import manimpango
+        def wrap(function: Callable) -> Callable:
+            def noted(file: Any, *args: Any, **kwargs: Any) -> Any:
+                if isinstance(file, (str, os.PathLike)):
+                    self.note(file, not private.reads(args, kwargs))
+                return function(file, *args, **kwargs)
 
-        def wrap(owner: Any, name: str) -> None:
-            original = getattr(owner, name, None)
-            if original is None:
-                return
+            return noted
 
-            def noted(*args: Any, **kwargs: Any) -> Any:
-                path = args[0] if args else kwargs.get("file")
-                mode = args[1] if len(args) > 1 else kwargs.get("mode")
-                if isinstance(path, (str, os.PathLike)):
-                    self.note(path, name == "open" and mode not in (None, "r"))
-                return original(*args, **kwargs)
-
-            setattr(owner, name, noted)
-
-        wrap(av, "open")
-        wrap(manimpango, "register_font")
+        for module, name in private.C_OPENS:
+            owner = sys.modules[module]
+            setattr(owner, name, wrap(getattr(owner, name)))
 
     def files(self) -> tuple[list[tuple[str, str]], list[str]]:
         """What to ship, as (path in the set, file with its bytes), and warnings."""
@@ -136,6 +166,9 @@ class Trace:
                 if path not in self._written:
                     self._read.setdefault(path, path)
         self._grow_root()
+        for path in {*self._handed, *self._named()}:
+            if late.is_proper(path, self.root) and os.path.isfile(path) and path not in self._written:
+                self._read.setdefault(path, path)
         out, outside, hidden = {}, [], []
         for path, source in sorted(self._read.items()):
             if path.endswith((".pyc", ".pyo")) or not os.path.isfile(source):
@@ -145,7 +178,7 @@ class Trace:
             name = self._place(path)
             if name is None:
                 continue
-            if name.startswith("abs/"):
+            if name.startswith("abs/") and path not in self._given:
                 if any(part.startswith(".") for part in name.split("/")):
                     hidden.append(path)
                     continue
@@ -159,6 +192,40 @@ class Trace:
         if hidden:
             warnings.append(_named("the scene reads hidden files; these are not shared", hidden))
         return sorted(out.items()), warnings
+
+    def names(self) -> list[list]:
+        """What lies in the project: see late.py. To be asked for after files()."""
+
+        def ignored(path: str) -> bool:
+            return (
+                path in self._written
+                or any(_inside(path, folder) for folder, _ in self._media)
+                or any(_inside(path, folder) for folder in self._environment)
+                or os.path.exists(os.path.join(path, "pyvenv.cfg"))
+            )
+
+        with self.paused():
+            return late.survey(self.root, self._listed, ignored)
+
+    def _named(self) -> Iterable[str]:
+        """Paths that the project's own code has as text, from its folder and the working one."""
+        folder = os.getcwd()
+        for path in [path for path in self._read if path.endswith(".py")]:
+            if not (self._place(path) or "").startswith("project/"):
+                continue
+            try:
+                with self.paused(), open(path, "rb") as file:
+                    tree = ast.parse(file.read())
+            except (OSError, ValueError, SyntaxError):
+                continue
+            for node in ast.walk(tree):
+                if (
+                    isinstance(node, ast.Constant)
+                    and isinstance(node.value, str)
+                    and 0 < len(node.value) < 256
+                ):
+                    for start in (folder, os.path.dirname(path)):
+                        yield os.path.normpath(os.path.join(start, node.value))
 
     def _grow_root(self) -> None:
         """Take in what lies beside the project (../pictures), so that relative paths lead there on a worker too."""
@@ -184,6 +251,11 @@ class Trace:
     def snapshot_folder(self) -> str | None:
         """A temporary folder that the caller removes at the end of the job, if one was needed."""
         return self._snapshots
+
+
+def _importing() -> bool:
+    """Whether it is Python's search for modules that has raised the event now being heard."""
+    return sys._getframe(2).f_code.co_filename.startswith("<frozen importlib")
 
 
 def _named(what: str, paths: list[str]) -> str:

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import grid, private
+from . import grid, late, private
 from .encode import ImageCell, VideoCell
 from .protocol import Channel, Closed
 
@@ -330,6 +330,15 @@ class Walker:
         self._abort()
         self.report({"t": "failed", "cell": cell, "reason": reason, "text": text[-8000:]})
         leave(1)
+
+    def ask(self, path: str) -> str:
+        """Have a file of the project that is only named here; returns why it cannot be had, or ""."""
+        self.report({"t": "need", "path": path})
+        try:
+            answer = self.channel.expect("given", late.PATIENCE)
+        except Closed:
+            leave(0)
+        return "no answer" if answer is None else answer["error"]
 
     def report(self, message: dict, fd: int | None = None) -> None:
         """Tell the hub something; a walker whose hub has gone ends."""

@@ -76,6 +76,14 @@ def ship(files: list[list[str]], target: Path) -> None:
         shutil.copyfile(source, copy)
 
 
+def lend(worker: Engine, shipped: Path, root: Path, name: str) -> None:
+    """Hand over a file of the project that the plan did not read."""
+    print("late:", name, file=sys.stderr)
+    copy = shipped / "late"
+    shutil.copyfile(root / name, copy)
+    worker.send(t="given", path=name, **{"from": "late"})
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("command", choices=["publish"])
@@ -102,7 +110,9 @@ def main() -> int:
     plays, files, plan = [], [], {}
     done: dict[int, list[str]] = {}
     for message in planner.until("plan"):
-        if message["t"] == "play":
+        if message["t"] == "note":
+            print("note:", message["text"], file=sys.stderr)
+        elif message["t"] == "play":
             plays.append([message["frames"], message["frozen"]])
         elif message["t"] == "files":
             files += message["files"]
@@ -131,8 +141,11 @@ def main() -> int:
             )  # fmt: skip
         worker.send(t="render", cells=wanted)
         while len(done) < early + len(wanted):
-            for message in worker.until("cell"):
+            for message in worker.until("cell", "need"):
                 pass
+            if message["t"] == "need":
+                lend(worker, scratch / "in", Path(plan["root"]), message["path"])
+                continue
             done[message["cell"]] = [str(folder / name) for name, _ in message["files"]]
         if worker is not planner:
             worker.end()

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MIT
+
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"meshnode/blockstore"
+	"meshnode/job"
+	"meshnode/renderer"
+	"meshnode/scheduler"
+)
+
+// Limits on what a submitter lends of its project beside a job's assets.
+const (
+	maxLent      = 64 << 20  // bytes of a file
+	maxLentBytes = 256 << 20 // of a job
+	maxLentFiles = 1_000     // of a job
+)
+
+// lender hands files of a project to workers whose walks open what the plan did
+// not: only names that the plan has told of, each as it was when first asked
+// for.
+type lender struct {
+	root  string
+	names map[string]bool
+
+	mu    sync.Mutex // guards what follows; held while a file is imported
+	lent  map[string]job.CID
+	bytes int64
+}
+
+func newLender(plan *renderer.Plan) *lender {
+	l := &lender{root: plan.Root, names: make(map[string]bool, len(plan.Lendable)), lent: make(map[string]job.CID)}
+	for _, name := range plan.Lendable {
+		l.names[name] = true
+	}
+	return l
+}
+
+// lend answers a peer's Missing. A peer that holds no cells of the job gets
+// nothing.
+func (n *Node) lend(ctx context.Context, asked job.Signed) job.Message {
+	m := asked.Msg.(*job.Missing)
+	refuse := func(reason string) *job.Supplied {
+		return &job.Supplied{Job: m.Job, Path: m.Path, Reason: reason[:min(len(reason), job.MaxText)]}
+	}
+	var l *lender
+	n.toPublication(m.Job, func(p *publication) { l = p.lender })
+	if l == nil {
+		return refuse("the job is over")
+	}
+	holds := false
+	n.ask(func(s *scheduler.Scheduler) { holds = s.Holds(m.Job, asked.From) })
+	if !holds {
+		n.log.Warn("file not lent: the asker holds no cells", "job", m.Job.Short(), "path", m.Path, "to", n.nameOf(asked.From))
+		no := refuse("this node holds no cells of the job")
+		no.Again = true
+		return no
+	}
+	cid, first, err := l.file(ctx, n.parts.Store, m)
+	if err != nil {
+		n.log.Warn("file not lent", "job", m.Job.Short(), "path", m.Path, "to", n.nameOf(asked.From), "err", err)
+		return refuse(err.Error())
+	}
+	n.log.Info("file lent that the plan did not read", "job", m.Job.Short(), "path", m.Path, "to", n.nameOf(asked.From))
+	if first {
+		n.toPublication(m.Job, func(p *publication) {
+			deliver(p.news, Event{Event: "note", Text: fmt.Sprintf(
+				"a renderer opened %s, which the plan did not read: it is shared with the mesh now; the log names others like it", m.Path)})
+		})
+	}
+	return &job.Supplied{Job: m.Job, Path: m.Path, Files: cid}
+}
+
+// file returns the set of that one file. first: no file was lent before it.
+// Errors are for the asker, and say nothing of other files.
+func (l *lender) file(ctx context.Context, store blockstore.Store, m *job.Missing) (cid job.CID, first bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if cid, ok := l.lent[m.Path]; ok {
+		return cid, false, nil
+	}
+	if !l.names[m.Path] {
+		return "", false, errors.New("it is no file of the project that the plan has named")
+	}
+	if len(l.lent) >= maxLentFiles {
+		return "", false, fmt.Errorf("%d files have been lent already: name it with --asset", len(l.lent))
+	}
+	f, size, err := openLent(l.root, m.Path)
+	if err != nil {
+		return "", false, err
+	}
+	defer f.Close()
+	switch {
+	case size > maxLent:
+		return "", false, fmt.Errorf("it has %d MiB, at most %d are lent: name it with --asset", size>>20, maxLent>>20)
+	case l.bytes+size > maxLentBytes:
+		return "", false, fmt.Errorf("%d MiB have been lent already: name it with --asset", l.bytes>>20)
+	}
+	source := blockstore.Source{Path: m.Path, Size: size, Open: func() (io.ReadCloser, error) { return io.NopCloser(f), nil }}
+	cid, _, err = store.Import(ctx, []blockstore.Source{source})
+	if err == nil {
+		err = store.Pin(ctx, string(m.Job), cid)
+	}
+	if err != nil {
+		return "", false, fmt.Errorf("not stored by the submitter: %w", err)
+	}
+	l.lent[m.Path] = cid
+	l.bytes += size
+	return cid, len(l.lent) == 1, nil
+}
+
+// openLent opens a file below a project's root, and returns its size in bytes.
+// Links are followed inside the root only, and never to what is hidden.
+func openLent(root, name string) (*os.File, int64, error) {
+	real, err := filepath.EvalSymlinks(root)
+	if err != nil {
+		return nil, 0, errors.New("the project's folder is gone")
+	}
+	at, err := filepath.EvalSymlinks(filepath.Join(real, filepath.FromSlash(name)))
+	if err != nil {
+		return nil, 0, errors.New("it is gone")
+	}
+	inside, err := filepath.Rel(real, at)
+	if err != nil || !filepath.IsLocal(inside) {
+		return nil, 0, errors.New("it is a link out of the project")
+	}
+	for part := range strings.SplitSeq(filepath.ToSlash(inside), "/") {
+		if strings.HasPrefix(part, ".") {
+			return nil, 0, errors.New("it is hidden")
+		}
+	}
+	folder, err := os.OpenRoot(real) // should a folder on the way become a link only now
+	if err != nil {
+		return nil, 0, errors.New("the project's folder cannot be read")
+	}
+	defer folder.Close()
+	// A pipe would wait for its other end.
+	if info, err := folder.Lstat(inside); err != nil || !info.Mode().IsRegular() {
+		return nil, 0, errors.New("it is not a regular file")
+	}
+	f, err := folder.Open(inside)
+	if err != nil {
+		return nil, 0, errors.New("it cannot be read")
+	}
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		f.Close()
+		return nil, 0, errors.New("it is not a regular file")
+	}
+	return f, info.Size(), nil
+}
+
+// borrowTime bounds how long a scene waits for a file.
+const borrowTime = 25 * time.Second
+
+// askAgain is the time between two requests for a file when the submitter has
+// not heard of this node's claim yet.
+const askAgain = 500 * time.Millisecond
+
+// borrower returns what brings files of a job into an engine.
+func (n *Node) borrower(m *job.Manifest, id job.ID, engine renderer.Engine) renderer.Missing {
+	var mu sync.Mutex // guards count
+	count := 0
+	return func(ctx context.Context, name string) (string, error) {
+		ctx, cancel := context.WithTimeout(ctx, borrowTime)
+		defer cancel()
+		cid, err := n.borrow(ctx, m.Submitter, &job.Missing{Job: id, Path: name})
+		if err != nil {
+			n.log.Warn("file not borrowed", "job", id.Short(), "path", name, "err", err)
+			return "", err
+		}
+		mu.Lock()
+		count++
+		at := fmt.Sprintf("lent/%d", count)
+		mu.Unlock()
+		if err := n.exportLent(ctx, engine.In(), at, cid, m.Submitter, id); err != nil {
+			n.log.Warn("file not borrowed", "job", id.Short(), "path", name, "err", err)
+			return "", fmt.Errorf("it did not arrive here: %w", err)
+		}
+		n.log.Debug("file borrowed", "job", id.Short(), "path", name)
+		return path.Join(at, name), nil
+	}
+}
+
+// borrow asks the submitter for a file until it has answered.
+func (n *Node) borrow(ctx context.Context, submitter job.PeerID, m *job.Missing) (job.CID, error) {
+	for {
+		answer, err := n.askForFile(ctx, submitter, m)
+		if err != nil {
+			return "", fmt.Errorf("the submitter does not answer: %w", err)
+		}
+		if answer.Files != "" {
+			return answer.Files, nil
+		}
+		refused := errors.New(answer.Reason)
+		if !answer.Again {
+			return "", refused
+		}
+		select {
+		case <-time.After(askAgain):
+		case <-ctx.Done():
+			return "", refused
+		}
+	}
+}
+
+// askForFile is one request of borrow.
+func (n *Node) askForFile(ctx context.Context, submitter job.PeerID, m *job.Missing) (*job.Supplied, error) {
+	signed, err := job.Seal(n.parts.Network, m)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := n.parts.Network.Request(ctx, submitter, signed.Raw)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := job.Open(n.parts.Network, raw)
+	if err != nil {
+		return nil, err
+	}
+	supplied, ok := answer.Msg.(*job.Supplied)
+	if !ok || answer.From != submitter || supplied.Job != m.Job || supplied.Path != m.Path {
+		return nil, errors.New("it answered something else")
+	}
+	return supplied, nil
+}
+
+// exportLent fetches a set of one file and writes it below a new folder of an
+// engine.
+func (n *Node) exportLent(ctx context.Context, in *os.Root, at string, cid job.CID, from job.PeerID, id job.ID) error {
+	if err := n.parts.Store.Pin(ctx, string(id), cid); err != nil {
+		return err
+	}
+	if _, err := n.parts.Store.Fetch(ctx, cid, []job.PeerID{from}, n.roomFor(maxLent)); err != nil {
+		return err
+	}
+	if err := in.Mkdir(path.Dir(at), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := in.Mkdir(at, 0o700); err != nil {
+		return err
+	}
+	root, err := in.OpenRoot(at)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return n.parts.Store.Export(ctx, cid, root)
+}

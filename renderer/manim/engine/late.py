@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: MIT
+"""Files of the project that the plan did not read: their names travel with the job, their bytes when they are opened.
+
+The plan looks through the project's folder (survey). On a worker every name that was not shipped is laid out as an empty
+file of the right size and time that nobody may read (lay_out), so that listings, `exists` and `stat` are answered as on
+the submitter, without asking anybody. When a walker opens such a file, its bytes are asked for (Opener), and take the
+place of the empty one. A name that was not there is not there: it is never asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+NAMES = "names.json"  # in the shipped set: [[path, bytes, time in ns], ...], a folder's path ending in "/"
+MOST = 5000  # names
+PATIENCE = 60.0  # seconds that a walker waits for a file; the other side gives up sooner
+PROJECT = "project"  # folder of the set
+_BARE = {"__pycache__", "node_modules"}  # folders of which only the name travels
+
+_lstat = os.lstat
+
+
+def survey(root: str, listed: Iterable[str], ignored: Callable[[str], bool]) -> list[list]:
+    """Names below a project's root: all in folders that the scene listed, then others that are not hidden.
+
+    ignored: folders of which only the name travels, and files to leave out. Hidden folders are such. A home folder is
+    no project: of one, or of a folder above one, only what the scene listed is named.
+    """
+    home = os.path.expanduser("~")
+    is_project = not _inside(home, root)
+    found: dict[str, list] = {}
+    whole = {folder for folder in listed if is_proper(folder, root)}
+    queue = sorted(whole)
+    if is_project:
+        queue.append(root)
+    seen: set[str] = set()
+    while queue and len(found) < MOST:
+        folder = queue.pop(0)
+        if folder in seen or ignored(folder):
+            continue
+        seen.add(folder)
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError:
+            continue
+        for entry in entries:
+            if len(found) >= MOST:
+                break
+            if folder not in whole and not _is_open(entry, root):
+                continue
+            row = _describe(entry, root, ignored)
+            if row is None:
+                continue
+            found[row[0]] = row
+            if (
+                row[0].endswith("/")
+                and is_project
+                and entry.name not in _BARE
+                and _is_open(entry, root)
+                and not entry.is_symlink()
+            ):
+                queue.append(entry.path)
+    return [found[name] for name in sorted(found)]
+
+
+def _is_open(entry: os.DirEntry, root: str) -> bool:
+    """Whether a name is not hidden, and no link to something that is, or that is elsewhere."""
+    if entry.name.startswith("."):
+        return False
+    return not entry.is_symlink() or is_proper(os.path.realpath(entry.path), os.path.realpath(root))
+
+
+def _describe(entry: os.DirEntry, root: str, ignored: Callable[[str], bool]) -> list | None:
+    name = os.path.relpath(entry.path, root).replace(os.sep, "/")
+    try:
+        if entry.is_dir():
+            return [name + "/", 0, 0]
+        found = entry.stat()
+    except OSError:
+        return None
+    if not stat.S_ISREG(found.st_mode) or ignored(entry.path):
+        return None
+    return [name, found.st_size, found.st_mtime_ns]
+
+
+def _inside(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _hidden(path: str, root: str) -> bool:
+    return any(part.startswith(".") and part != "." for part in os.path.relpath(path, root).split(os.sep))
+
+
+def is_proper(path: str, root: str) -> bool:
+    """Whether a path lies below a project's root and is not hidden there."""
+    return _inside(path, root) and not _hidden(path, root)
+
+
+def lay_out(source: Path) -> None:
+    """Make what was not shipped look as if it were there. source: the folder of the shipped set."""
+    try:
+        names = json.loads((source / NAMES).read_text())
+    except FileNotFoundError:
+        return
+    project = source / PROJECT
+    for name, size, changed in names[:MOST]:
+        path = project / name
+        with suppress(OSError):  # out of room: the file is then not there
+            if name.endswith("/"):
+                path.mkdir(parents=True, exist_ok=True)
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                with open(path, "xb") as file:
+                    os.fchmod(file.fileno(), 0)
+                    with suppress(OSError):  # larger than a file may be here
+                        file.truncate(size)
+            os.utime(path, ns=(changed, changed))
+
+
+class Opener:
+    """Brings files when this process opens them."""
+
+    def __init__(self, source: Path, ask: Callable[[str], str]) -> None:
+        """ask: gets a file by its path below the project; returns why it could not, or ""."""
+        self._project = str(source / PROJECT) + os.sep
+        self._ask = ask
+        self._fail: Callable[[str], None] | None = None
+        self._lock = threading.Lock()
+
+    def install(self, fail: Callable[[str], None]) -> None:
+        """Watch every open of Python's from now on. fail: ends the process, when a file cannot be had."""
+        self._fail = fail
+        sys.addaudithook(self._audit)
+
+    def _audit(self, event: str, args: tuple) -> None:
+        if event == "open" or event == "sqlite3.connect":
+            self.bring(args[0])
+
+    def bring(self, path: Any) -> None:
+        """Have the bytes of a file that is about to be read, if it is one that was only named."""
+        if not isinstance(path, (str, os.PathLike)):
+            return
+        name = os.path.abspath(os.fspath(path))
+        if not isinstance(name, str) or not name.startswith(self._project) or not is_empty_place(name):
+            return
+        with self._lock:
+            if not is_empty_place(name):
+                return
+            path = name[len(self._project) :].replace(os.sep, "/")
+            why = self._ask(path)
+        if why:
+            self._fail(f"{path} was not read when the scene was planned, and cannot be had now: {why}")
+
+
+def is_empty_place(path: str) -> bool:
+    """Whether only the name of that file is here."""
+    try:
+        found = _lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) == 0

@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: MIT
+"""Imported when something is drawn."""
+
+WIDTH = 12

@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: MIT
+"""Imported inside construct only."""
+
+RADIUS = 0.4

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: MIT
+from manim import RegularPolygon
+
+
+def polygon(sides):
+    return RegularPolygon(sides)
