@@ -17,7 +17,6 @@ import click
 import manim
 from manim import config
 from manim.cli.render import commands
-from manim.manager import Manager
 from manim.utils import module_ops
 
 from . import assemble, encode, features, fresh, grid, hooks, late, private, settings
@@ -91,6 +90,9 @@ class Leader(hooks.Guide):
     def run(self) -> None:
         """Run the command as `manim` would; ends the process."""
         walker = self.walker
+        self.args, seed = features.adapt(self.args)
+        if self.given_seed is None:
+            self.given_seed = seed
         sys.argv = ["manim", "render", *self.args]
         hooks.install(walker, self)
         commands.scene_classes_from_file = self.scene_classes
@@ -141,11 +143,11 @@ class Leader(hooks.Guide):
         """In place of scene_classes_from_file: config is resolved, the script not yet imported."""
         walker = self.walker
         self._refuse_unsupported(file)
-        seed = config.seed if self.given_seed is None else self.given_seed
+        seed = features.given_seed() if self.given_seed is None else self.given_seed
         if seed is None:
             seed = settings.derive_seed(file, list(config.scene_names or []))
             self.warnings.append(f"no seed was given: chose --seed {seed}")
-        config.seed = seed
+        features.set_seed(seed)
         config.notify_outdated_version = False
         resolved = settings.resolved()
         config.progress_bar = "none"
@@ -262,9 +264,7 @@ class Leader(hooks.Guide):
             self._place_videos(writer, cells, files)
         elif walker.kind == "images":
             self._place_images(writer, cells, files)
-        hooks.original_scene_finished(renderer, scene)
-        final = getattr(writer, "final_file_path", None)
-        self.finished = [str(final)] if final is not None else []
+        self.finished = features.finish(renderer, scene, hooks.original_scene_finished)
         if self.trace.snapshot_folder():
             shutil.rmtree(self.trace.snapshot_folder(), ignore_errors=True)
 
@@ -382,7 +382,7 @@ def work(walker: Walker, order: dict, spec: dict, plays: list) -> None:
     sys.path[:0] = [str(folder), *spec["path"]]
     settings.apply(spec["settings"], script, source / "media")
     config.scene_names = [spec["scene"]]
-    config.seed = spec["seed"]
+    features.set_seed(spec["seed"])
     settings.seed_generators(spec["seed"])
     _mute()
     sys.argv = ["manim", "render", str(script), spec["scene"]]
@@ -411,7 +411,7 @@ def _walk_scene(walker: Walker, script: Path, name: str) -> None:
         module = module_ops.get_module(script)
         with manim.tempconfig({}):
             scene = getattr(module, name)()
-            Manager(scene)
+            features.attach_manager(scene)
             scene.render()
         walker.end_scene()
     except Diverged as error:

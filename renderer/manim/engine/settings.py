@@ -16,6 +16,8 @@ import numpy as np
 from manim import config
 from manim._config.utils import ManimConfig, make_config_parser
 
+from . import features
+
 # Keys that belong to the submitter alone; a worker has its own values.
 _LOCAL = {
     "input_file": "",
@@ -166,7 +168,7 @@ def apply(sent: dict[str, Any], script: Path, media: Path) -> None:
         if key in config._d:
             config._d[key] = _decode(value)
     config.renderer = config._d["renderer"]  # by its setter: it swaps the base classes of mobjects
-    config.media_loglevel = config._d["media_loglevel"]
+    features.set_media_loglevel()
     config.input_file = script
     for key, folder in {
         "media_dir": "",
