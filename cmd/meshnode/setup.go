@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -17,10 +18,16 @@ func setupCommand() *cli.Command {
 		Name:  "setup",
 		Usage: "install Manim for meshnode, or adopt one",
 		Description: "Makes a Python environment with Manim in the node's folder, or takes the one of\n" +
-			"--python. Nothing else on the computer is changed. Quick when it is done already.\n\n" +
+			"--python. Nothing else on the computer is changed. Quick when it is done already.\n" +
+			"A node may have several: it renders with each for the jobs that need it.\n\n" +
 			"  meshnode setup\n" +
+			"  meshnode setup --manim 0.21.0\n" +
 			"  meshnode setup --python ~/manim/bin/python",
-		Flags: []cli.Flag{homeFlag(), pythonFlag()},
+		Flags: []cli.Flag{homeFlag(), pythonFlag(),
+			&cli.StringFlag{
+				Name: "manim", DefaultText: environment.ManagedManim,
+				Usage: "`version` of Manim to install: " + strings.Join(environment.Supported(), ", "),
+			}},
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
 				return err
@@ -30,7 +37,17 @@ func setupCommand() *cli.Command {
 				return err
 			}
 			say := func(line string) { fmt.Fprintln(c.App.Writer, printable(line)) }
+			version := environment.ManagedManim
+			if c.IsSet("manim") {
+				version = c.String("manim")
+				if err := environment.CheckVersion(version); err != nil {
+					return usagef("--manim: %v", err)
+				}
+			}
 			if c.IsSet("python") {
+				if c.IsSet("manim") {
+					return usagef("--python takes the Manim that is there: leave out --manim")
+				}
 				python, err := pythonPath(c.String("python"))
 				if err != nil {
 					return err
@@ -39,10 +56,10 @@ func setupCommand() *cli.Command {
 				if err != nil {
 					return err
 				}
-				say(fmt.Sprintf("Manim %s of %s is what the node uses from its next start", e.Manim, e.Python))
+				say(fmt.Sprintf("Manim %s of %s: a node has it from its next start", e.Manim, e.Python))
 				return nil
 			}
-			e, err := environment.Setup(c.Context, home, say)
+			e, err := environment.Setup(c.Context, home, version, say)
 			if err != nil {
 				return err
 			}

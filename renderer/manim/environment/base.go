@@ -33,9 +33,9 @@ print(json.dumps({
 }))
 `
 
-// Manim 0.22 needs Python 3.11; the embedded requirements have built packages up
-// to 3.14.
-const minMinor, maxMinor = 11, 14
+// minMinor is the oldest Python 3 that the engine, and Manim from 0.20 on, can do
+// with.
+const minMinor = 11
 
 // baseNames are tried in this order: the system's own choice first, which has
 // its headers in the package that distributions name, then the newest that is
@@ -44,7 +44,7 @@ var baseNames = []string{"python3", "python3.13", "python3.12", "python3.11", "p
 
 func (b *base) series() string { return fmt.Sprintf("%d.%d", b.Major, b.Minor) }
 
-func (b *base) suits() bool {
+func (b *base) suits(maxMinor int) bool {
 	return b.Major == 3 && b.Minor >= minMinor && b.Minor <= maxMinor && b.Bits == 64
 }
 
@@ -78,9 +78,9 @@ func (b *base) lacks(ctx context.Context) []need {
 	return out
 }
 
-// findBase returns the first suitable Python on PATH that lacks nothing, or the
-// problem of the first suitable one.
-func findBase(ctx context.Context) (*base, error) {
+// findBase returns the first Python on PATH, up to 3.maxMinor, that lacks nothing,
+// or the problem of the first suitable one.
+func findBase(ctx context.Context, maxMinor int) (*base, error) {
 	var first error
 	var seen []string
 	for _, name := range baseNames {
@@ -96,7 +96,7 @@ func findBase(ctx context.Context) (*base, error) {
 			seen = append(seen, path+" does not run")
 			continue
 		}
-		if !b.suits() {
+		if !b.suits(maxMinor) {
 			seen = append(seen, fmt.Sprintf("%s is %s (%d bits)", path, b.series(), b.Bits))
 			continue
 		}

@@ -53,25 +53,24 @@ func Doctor(ctx context.Context, home, python string, sandbox Sandbox) []Check {
 	return append(checks, networkCheck(interfaces, err))
 }
 
-// manimChecks tells of each environment, and if there is none, what there is
-// instead.
+// manimChecks tells of each environment, of those that do not work, and if there
+// is none, what there is instead.
 func manimChecks(ctx context.Context, home, python string) []Check {
-	found, err := Find(ctx, home, python)
+	found, problems := look(ctx, home, python)
 	var checks []Check
 	for _, e := range found {
 		checks = append(checks, environmentChecks(&e)...)
 	}
-	if err == nil {
-		return checks
+	for _, err := range problems {
+		checks = append(checks, problemCheck("manim", err))
 	}
-	checks = append(checks, problemCheck("manim", err))
-	if python != "" {
+	if len(found) > 0 || python != "" {
 		return checks
 	}
 	if p := onPath(ctx, home); p != "" {
 		return append(checks, Check{"python", OK, p + " has Manim", fmt.Sprintf("to use it, run \"meshnode setup --python %s\"", p)})
 	}
-	b, err := findBase(ctx)
+	b, err := findBase(ctx, releases[0].maxMinor)
 	if err != nil {
 		return append(checks, problemCheck("python", err))
 	}

@@ -3,10 +3,11 @@
 // Package environment finds, makes and checks the Python environments that
 // Manim runs in.
 //
-// There are two origins. A managed environment is made by [Setup] under the
-// node's home from an embedded list of exact versions with their hashes, so that
-// machines set up by the same meshnode draw and encode alike. An adopted one is
-// the user's own, named once to [Adopt]. A Manim that merely happens to be on
+// A machine may have several of them, of two origins. Managed ones are made by
+// [Setup] under the node's home, one for each version of Manim, from embedded
+// lists of exact versions with their hashes, so that machines set up by the same
+// meshnode draw and encode alike. Adopted ones are the user's own, named once to
+// [Adopt]. A Manim that merely happens to be on
 // PATH is never used without being asked for: a job's exactness depends on which
 // one draws it. [Doctor] tells about it.
 package environment
@@ -80,48 +81,49 @@ func (p *Problem) Error() string {
 
 func (p *Problem) Unwrap() error { return p.Err }
 
-// Find returns the environments that work here, best first: adopted ones, the
-// last adopted first, then the managed one. With a python, it returns only that
-// interpreter's. When none works, the error says why and what to do.
+// Find returns the environments that work here, the one for jobs of this machine
+// first: that of python if one is named, then managed ones, the newest Manim
+// first, then adopted ones, the last adopted first. When none works, or python
+// does not, the error says why and what to do.
 //
 // The first look at an interpreter takes a second or two. What it found is kept
 // under home until the interpreter, its packages, the libraries it loads or the
 // CPU change; later calls then cost some file system look-ups.
 func Find(ctx context.Context, home, python string) ([]Environment, error) {
-	if python != "" {
-		e, err := examine(ctx, home, python, Given)
-		if err != nil {
-			return nil, err
-		}
-		return []Environment{*e}, nil
+	found, problems := look(ctx, home, python)
+	if len(found) == 0 || python != "" && found[0].Origin != Given {
+		return nil, errors.Join(problems...)
 	}
-	var found []Environment
-	var problems []error
+	return found, nil
+}
+
+// look is Find with what is wrong beside what works.
+func look(ctx context.Context, home, python string) (found []Environment, problems []error) {
+	add := func(e *Environment, err error) {
+		switch {
+		case err != nil:
+			problems = append(problems, err)
+		case e != nil && !slices.ContainsFunc(found, func(f Environment) bool { return f.Python == e.Python }):
+			found = append(found, *e)
+		}
+	}
+	if python != "" {
+		add(examine(ctx, home, python, Given))
+	}
+	for _, r := range releases {
+		add(r.managed(ctx, home))
+	}
 	adopted, err := adoptedPythons(home)
 	if err != nil {
 		problems = append(problems, err)
 	}
 	for _, p := range adopted {
-		e, err := examine(ctx, home, p, Adopted)
-		if err != nil {
-			problems = append(problems, err)
-			continue
-		}
-		found = append(found, *e)
+		add(examine(ctx, home, p, Adopted))
 	}
-	switch e, err := managed(ctx, home); {
-	case err != nil:
-		problems = append(problems, err)
-	case e != nil:
-		found = append(found, *e)
+	if len(found) == 0 && len(problems) == 0 {
+		problems = append(problems, &Problem{What: "no Manim is set up here", Do: `run "meshnode setup"`})
 	}
-	if len(found) > 0 {
-		return found, nil
-	}
-	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
-	}
-	return nil, &Problem{What: "no Manim is set up here", Do: `run "meshnode setup"`}
+	return found, problems
 }
 
 // fingerprint hashes components in one canonical form.

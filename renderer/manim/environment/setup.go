@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,19 +15,6 @@ import (
 	"runtime"
 	"strings"
 	"time"
-)
-
-// ManagedManim is the version of Manim in managed environments.
-const ManagedManim = "0.22.0"
-
-// The locks name every package, exactly and with the hashes of all its files.
-// buildLock is what the packages without built files need to be built. Both are
-// made by scripts/lock from the .in files beside them.
-var (
-	//go:embed requirements.txt
-	lock []byte
-	//go:embed build-requirements.txt
-	buildLock []byte
 )
 
 const (
@@ -46,9 +32,7 @@ type receipt struct {
 	Lock string `json:"lock"` // hash of the locks it was made from
 }
 
-func lockHash() string { return shortHash(string(lock) + string(buildLock)) }
-
-func managedFolder(home string) string { return filepath.Join(folder(home), "manim-"+ManagedManim) }
+func (r release) folder(home string) string { return filepath.Join(folder(home), "manim-"+r.manim) }
 
 func interpreterIn(prefix string) string {
 	if runtime.GOOS == "windows" {
@@ -57,36 +41,49 @@ func interpreterIn(prefix string) string {
 	return filepath.Join(prefix, "bin", "python")
 }
 
-// managed returns the managed environment, or nil when there is none.
-func managed(ctx context.Context, home string) (*Environment, error) {
-	prefix := managedFolder(home)
+// managed returns the managed environment of that version, or nil when there is
+// none.
+func (r release) managed(ctx context.Context, home string) (*Environment, error) {
+	prefix := r.folder(home)
 	if _, err := os.Stat(filepath.Join(prefix, "receipt.json")); err != nil {
 		return nil, nil
 	}
 	e, err := examine(ctx, home, interpreterIn(prefix), Managed)
 	if err != nil {
-		return nil, &Problem{What: "the managed environment no longer works", Err: err, Do: `run "meshnode setup"`}
+		return nil, &Problem{What: "the managed environment with Manim " + r.manim + " no longer works", Err: err, Do: "run " + r.command()}
 	}
 	return e, nil
 }
 
-// Setup makes the managed environment under home, or returns at once with the
-// one that is there when it works and is of this version. It needs a Python and
-// reads packages from the index that pip is configured for; each is checked
-// against its hash. progress, which may be nil, gets a line for each step.
+// command is what makes the environment, in quotes.
+func (r release) command() string {
+	if r.manim == ManagedManim {
+		return `"meshnode setup"`
+	}
+	return `"meshnode setup --manim ` + r.manim + `"`
+}
+
+// Setup makes the managed environment with that version of Manim under home,
+// beside those of other versions, or returns at once with the one that is there
+// when it works and is from the same locks. It needs a Python and reads packages
+// from the index that pip is configured for; each is checked against its hash.
+// progress, which may be nil, gets a line for each step.
 //
 // What is made appears as a whole or not at all. Setups at the same time do not
 // harm each other: the last one's environment stays.
-func Setup(ctx context.Context, home string, progress func(line string)) (*Environment, error) {
-	if progress == nil {
-		progress = func(string) {}
-	}
-	home, err := filepath.Abs(home)
+func Setup(ctx context.Context, home, version string, progress func(line string)) (*Environment, error) {
+	r, err := releaseOf(version)
 	if err != nil {
 		return nil, fmt.Errorf("environment: %w", err)
 	}
+	if progress == nil {
+		progress = func(string) {}
+	}
+	if home, err = filepath.Abs(home); err != nil {
+		return nil, fmt.Errorf("environment: %w", err)
+	}
 	removeUnfinished(home)
-	if e := current(ctx, home, progress); e != nil {
+	if e := r.current(ctx, home, progress); e != nil {
 		return e, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
@@ -100,18 +97,18 @@ func Setup(ctx context.Context, home string, progress func(line string)) (*Envir
 			Do:   "make room, or name another home with --home",
 		}
 	}
-	b, err := findBase(ctx)
+	b, err := findBase(ctx, r.maxMinor)
 	if err != nil {
 		return nil, err
 	}
-	progress(fmt.Sprintf("Making an environment with Manim %s for Python %s (%s).", ManagedManim, b.series(), b.Python))
+	progress(fmt.Sprintf("Making an environment with Manim %s for Python %s (%s).", r.manim, b.series(), b.Python))
 	progress("It takes one to five minutes and about 500 MB; no other Python on this machine is changed.")
-	if err := build(ctx, home, b, progress); err != nil {
+	if err := r.build(ctx, home, b, progress); err != nil {
 		return nil, err
 	}
-	e, err := managed(ctx, home)
+	e, err := r.managed(ctx, home)
 	if err == nil && e == nil {
-		err = errors.New("environment: another setup removed the new environment: run \"meshnode setup\" again")
+		err = errors.New("environment: another setup removed the new environment: run " + r.command() + " again")
 	}
 	if err != nil {
 		return nil, err
@@ -120,17 +117,17 @@ func Setup(ctx context.Context, home string, progress func(line string)) (*Envir
 }
 
 // current returns the managed environment if it needs no work.
-func current(ctx context.Context, home string, progress func(string)) *Environment {
-	b, err := os.ReadFile(filepath.Join(managedFolder(home), "receipt.json"))
+func (r release) current(ctx context.Context, home string, progress func(string)) *Environment {
+	b, err := os.ReadFile(filepath.Join(r.folder(home), "receipt.json"))
 	if err != nil {
 		return nil
 	}
-	var r receipt
-	if json.Unmarshal(b, &r) != nil || r.Lock != lockHash() {
+	var made receipt
+	if json.Unmarshal(b, &made) != nil || made.Lock != r.lockHash() {
 		progress("The environment is of another version of meshnode; it will be replaced.")
 		return nil
 	}
-	e, err := managed(ctx, home)
+	e, err := r.managed(ctx, home)
 	if err != nil {
 		progress(err.Error())
 		progress("It will be made again.")
@@ -140,8 +137,8 @@ func current(ctx context.Context, home string, progress func(string)) *Environme
 }
 
 // build makes the environment in a folder of its own and puts it in place.
-func build(ctx context.Context, home string, b *base, progress func(string)) error {
-	prefix := unfinished(home)
+func (r release) build(ctx context.Context, home string, b *base, progress func(string)) error {
+	prefix := r.unfinished(home)
 	defer os.RemoveAll(prefix) // finds nothing after success
 	env := setupEnvironment(prefix)
 	if err := runStep(ctx, progress, env, "make a virtual environment", b.Python, "-I", "-m", "venv", prefix); err != nil {
@@ -152,8 +149,8 @@ func build(ctx context.Context, home string, b *base, progress func(string)) err
 		what string
 		lock []byte
 	}{
-		{"install the build tools", buildLock},
-		{"install Manim", lock},
+		{"install the build tools", buildLock()},
+		{"install Manim", r.lock()},
 	} {
 		file := filepath.Join(prefix, "requirements.txt")
 		if err := os.WriteFile(file, part.lock, 0o600); err != nil {
@@ -166,17 +163,17 @@ func build(ctx context.Context, home string, b *base, progress func(string)) err
 			return err
 		}
 	}
-	r, err := probe(ctx, python)
+	result, err := probe(ctx, python)
 	if err != nil {
 		return err
 	}
-	if err := r.problem(python); err != nil {
+	if err := result.problem(python); err != nil {
 		return err
 	}
-	if err := writeJSON(filepath.Join(prefix, "receipt.json"), receipt{Lock: lockHash()}); err != nil {
+	if err := writeJSON(filepath.Join(prefix, "receipt.json"), receipt{Lock: r.lockHash()}); err != nil {
 		return err
 	}
-	return rename(prefix, managedFolder(home))
+	return rename(prefix, r.folder(home))
 }
 
 // runStep runs one program of the setup. Its lines about packages go to
@@ -253,8 +250,8 @@ func setupEnvironment(prefix string) []string {
 
 // unfinished returns a new name beside the managed environment and as long, so
 // that rename can replace one by the other within files of any kind.
-func unfinished(home string) string {
-	final := managedFolder(home)
+func (r release) unfinished(home string) string {
+	final := r.folder(home)
 	name := "." + rand.Text()[:len(filepath.Base(final))-1]
 	return filepath.Join(filepath.Dir(final), name)
 }

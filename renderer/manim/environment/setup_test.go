@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ func TestSetup(t *testing.T) {
 	f, home := newFake(t), t.TempDir()
 	var said []string
 	progress := func(line string) { said = append(said, line) }
-	e, err := Setup(t.Context(), home, progress)
+	e, err := Setup(t.Context(), home, ManagedManim, progress)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +35,7 @@ func TestSetup(t *testing.T) {
 	}
 
 	before, pips := f.ran("python"), f.ran("-m pip")
-	if _, err := Setup(t.Context(), home, nil); err != nil {
+	if _, err := Setup(t.Context(), home, ManagedManim, nil); err != nil {
 		t.Fatal(err)
 	}
 	if after := f.ran("python"); after != before || pips != 2 {
@@ -46,7 +47,7 @@ func TestSetup(t *testing.T) {
 	if err := os.WriteFile(receipt, []byte(`{"lock": "older"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Setup(t.Context(), home, nil); err != nil {
+	if _, err := Setup(t.Context(), home, ManagedManim, nil); err != nil {
 		t.Fatal(err)
 	}
 	if n := f.ran("-m pip"); n != 4 {
@@ -76,7 +77,7 @@ func wantTidy(t *testing.T, home string) {
 
 func TestSetupRepairs(t *testing.T) {
 	f, home := newFake(t), t.TempDir()
-	e, err := Setup(t.Context(), home, nil)
+	e, err := Setup(t.Context(), home, ManagedManim, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +86,7 @@ func TestSetupRepairs(t *testing.T) {
 	}
 	_, err = Find(t.Context(), home, "")
 	wantProblem(t, err, "no longer works", "meshnode setup")
-	if _, err := Setup(t.Context(), home, nil); err != nil {
+	if _, err := Setup(t.Context(), home, ManagedManim, nil); err != nil {
 		t.Fatal(err)
 	}
 	if n := f.ran("-m pip"); n != 4 {
@@ -121,10 +122,10 @@ func TestSetupProblems(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			f, home := newFake(t), t.TempDir()
 			c.spoil(f)
-			_, err := Setup(t.Context(), home, nil)
+			_, err := Setup(t.Context(), home, ManagedManim, nil)
 			wantProblem(t, err, c.words...)
 			wantTidy(t, home)
-			if _, err := os.Stat(managedFolder(home)); err == nil {
+			if _, err := os.Stat(releases[0].folder(home)); err == nil {
 				t.Error("a broken environment was put in place")
 			}
 		})
@@ -137,7 +138,7 @@ func TestSetupCanceled(t *testing.T) {
 	defer cancel()
 	f.write("pip", "echo 'Collecting numpy==1'; sleep 60 & sleep 60")
 	start := time.Now()
-	_, err := Setup(ctx, home, func(line string) {
+	_, err := Setup(ctx, home, ManagedManim, func(line string) {
 		if strings.Contains(line, "numpy") {
 			cancel()
 		}
@@ -154,7 +155,7 @@ func TestSetupCanceled(t *testing.T) {
 func TestSetupRemovesWhatWasLeft(t *testing.T) {
 	newFake(t)
 	home := t.TempDir()
-	old, young := unfinished(home), unfinished(home)
+	old, young := releases[0].unfinished(home), releases[0].unfinished(home)
 	for _, d := range []string{old, young} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			t.Fatal(err)
@@ -175,7 +176,7 @@ func TestSetupRemovesWhatWasLeft(t *testing.T) {
 
 func TestRenameKeepsLengths(t *testing.T) {
 	home := t.TempDir()
-	from, to := unfinished(home), managedFolder(home)
+	from, to := releases[0].unfinished(home), releases[0].folder(home)
 	if len(from) != len(to) {
 		t.Fatalf("%s and %s differ in length", from, to)
 	}
@@ -200,33 +201,87 @@ func TestRenameKeepsLengths(t *testing.T) {
 	}
 }
 
-// TestLocks checks that nothing can be installed that is not pinned and hashed,
-// and that the two versions the code speaks of are the locked ones.
-func TestLocks(t *testing.T) {
-	pin := regexp.MustCompile(`^[a-z0-9-]+==[^ ]+( ; [^\\]+)? \\$`)
-	hash := regexp.MustCompile(`^    --hash=sha256:[0-9a-f]{64}( \\)?$`)
-	for name, b := range map[string][]byte{"requirements.txt": lock, "build-requirements.txt": buildLock} {
-		hashes := 1
-		for line := range strings.Lines(string(b)) {
-			line = strings.TrimRight(line, "\n")
-			switch {
-			case strings.HasPrefix(line, "#"):
-			case pin.MatchString(line):
-				if hashes == 0 {
-					t.Errorf("%s: no hash before %q", name, line)
-				}
-				hashes = 0
-			case hash.MatchString(line):
-				hashes++
-			default:
-				t.Errorf("%s: what is %q", name, line)
-			}
+// TestSetupBesideOthers: each version of Manim has an environment of its own, and
+// the newest is the first.
+func TestSetupBesideOthers(t *testing.T) {
+	f, home := newFake(t), t.TempDir()
+	for _, version := range []string{"0.19.0", ManagedManim, "0.21.0"} {
+		f.probe(with("components", map[string]string{"manim": version}))
+		e, err := Setup(t.Context(), home, version, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := filepath.Join(home, "environments", "manim-"+version, "bin", "python"); e.Python != want || e.Manim != version {
+			t.Errorf("set up Manim %s at %s; want %s", e.Manim, e.Python, want)
 		}
 	}
-	if !strings.Contains(string(lock), "\nmanim=="+ManagedManim+" ") {
-		t.Errorf("the lock is not of Manim %s", ManagedManim)
+	found, err := Find(t.Context(), home, "")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if m := regexp.MustCompile(`\npillow==(\d+)`).FindStringSubmatch(string(lock)); m == nil || m[1] != "12" {
-		t.Errorf("the lock has Pillow %v; 13 breaks image mobjects", m)
+	var versions []string
+	for _, e := range found {
+		versions = append(versions, e.Manim)
+	}
+	if want := []string{ManagedManim, "0.21.0", "0.19.0"}; !slices.Equal(versions, want) {
+		t.Errorf("found %v; want %v", versions, want)
+	}
+	if given, err := Find(t.Context(), home, f.python()); err != nil || len(given) != 4 || given[0].Origin != Given {
+		t.Errorf("found %+v, %v; want the one that was named first", given, err)
+	}
+
+	if err := os.WriteFile(found[1].Python, []byte("#!/bin/sh\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := Find(t.Context(), home, ""); err != nil || len(left) != 2 {
+		t.Errorf("found %+v, %v; want the two that work", left, err)
+	}
+	broken := check(t, slices.DeleteFunc(Doctor(t.Context(), home, "", Sandbox{}), func(c Check) bool { return c.Status == OK }), "manim")
+	if !strings.Contains(broken.Do, "meshnode setup --manim 0.21.0") {
+		t.Errorf("doctor says %+v of the broken one", broken)
+	}
+}
+
+func TestSetupKnowsItsVersions(t *testing.T) {
+	newFake(t)
+	_, err := Setup(t.Context(), t.TempDir(), "0.18.1", nil)
+	if err == nil || !strings.Contains(err.Error(), "choose one of 0.22.0, 0.21.0, 0.20.1, 0.19.0") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestLocks checks that nothing can be installed that is not pinned and hashed,
+// and that each lock is of the version that it is named for.
+func TestLocks(t *testing.T) {
+	checkLock(t, "build", buildLock())
+	for _, r := range releases {
+		checkLock(t, r.manim, r.lock())
+		if !strings.Contains(string(r.lock()), "\nmanim=="+r.manim+" ") {
+			t.Errorf("the lock of Manim %s is of another", r.manim)
+		}
+		if m := regexp.MustCompile(`\npillow==(\d+)`).FindStringSubmatch(string(r.lock())); m == nil || m[1] != "12" {
+			t.Errorf("the lock of Manim %s has Pillow %v; 13 breaks image mobjects", r.manim, m)
+		}
+	}
+}
+
+func checkLock(t *testing.T, name string, lock []byte) {
+	pin := regexp.MustCompile(`^[a-z0-9-]+==[^ ]+( ; [^\\]+)? \\$`)
+	hash := regexp.MustCompile(`^    --hash=sha256:[0-9a-f]{64}( \\)?$`)
+	hashes := 1
+	for line := range strings.Lines(string(lock)) {
+		line = strings.TrimRight(line, "\n")
+		switch {
+		case strings.HasPrefix(line, "#"):
+		case pin.MatchString(line):
+			if hashes == 0 {
+				t.Errorf("%s: no hash before %q", name, line)
+			}
+			hashes = 0
+		case hash.MatchString(line):
+			hashes++
+		default:
+			t.Errorf("%s: what is %q", name, line)
+		}
 	}
 }
