@@ -39,6 +39,9 @@ func (a *Advert) Validate() error {
 		if len(e.Renderer) > MaxName || len(e.Version) > MaxName || len(e.Fingerprint) > MaxName || len(e.SelfTest) > MaxName {
 			return invalid("advert: environment")
 		}
+		if err := checkPackages(e.Packages); err != nil {
+			return err
+		}
 	}
 	if math.IsNaN(a.Speed) {
 		return invalid("advert: speed")

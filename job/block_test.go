@@ -40,7 +40,7 @@ func TestBlocks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := ID("bafkreigabhswiwkaasdct2hotmb3kadp4u5tk63wact5jhqq5fts3qzzry"); id != want {
+	if want := ID("bafkreih7bguv34iwdggruruykefi57br7htwswhsr2v6rgec4dkaljmk5q"); id != want {
 		t.Errorf("manifest: %s, want %s", id, want)
 	}
 	m, err := DecodeManifest(b)

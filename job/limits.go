@@ -24,4 +24,6 @@ const (
 	MaxFiles   = 10_000     // files of a FileSet
 	MaxSetSize = 16 << 30   // bytes of all files of a FileSet
 	MaxBlock   = 1 << 20    // bytes of a block: files are cut every MaxBlock bytes
+
+	MaxPackages = 256 // packages of an environment, or of a need
 )

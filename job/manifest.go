@@ -5,6 +5,8 @@ package job
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 )
 
 // Version is the version of every encoded form of this package. A node drops
@@ -37,6 +39,8 @@ type Need struct {
 	Fingerprint string `cbor:"2,keyasint" json:"fingerprint"` // the submitter's; see Environment
 	SelfTest    string `cbor:"3,keyasint" json:"self_test"`   // the submitter's; see Environment
 	Memory      uint64 `cbor:"4,keyasint" json:"memory"`      // bytes per slot, estimated; 0: unknown
+
+	Packages []string `cbor:"5,keyasint,omitempty" json:"packages,omitempty"` // that the job imports beside the renderer's own: "name version"; not known in a Call
 }
 
 // Environment is one installed renderer of a node.
@@ -45,6 +49,8 @@ type Environment struct {
 	Version     string `cbor:"1,keyasint" json:"version"`
 	Fingerprint string `cbor:"2,keyasint" json:"fingerprint"` // hash of everything that can change a pixel or a byte of output
 	SelfTest    string `cbor:"3,keyasint" json:"self_test"`   // hash of the frames and bytes of a fixed scene; "": not run yet
+
+	Packages []string `cbor:"4,keyasint,omitempty" json:"packages,omitempty"` // installed beside the renderer's own: "name version"
 }
 
 // Meets returns nil when the environment may work on a job with that need, or
@@ -55,12 +61,32 @@ func (e Environment) Meets(n Need) error {
 		return fmt.Errorf("renderer %s here, the job needs %s", e.Renderer, n.Renderer)
 	case e.Version != n.Version:
 		return fmt.Errorf("%s %s here, the job needs %s: run \"meshnode setup\"", e.Renderer, e.Version, n.Version)
+	case e.lacks(n.Packages) != nil:
+		return e.lacks(n.Packages)
 	case e.Fingerprint == n.Fingerprint:
 		return nil
 	case e.SelfTest != "" && e.SelfTest == n.SelfTest:
 		return nil // other libraries, equal pictures and bytes
 	}
 	return fmt.Errorf("%s %s draws the self-test differently here and on the submitter", e.Renderer, e.Version)
+}
+
+// lacks returns nil when the environment has all those packages, or which one it
+// lacks.
+func (e Environment) lacks(packages []string) error {
+	for _, p := range packages {
+		if slices.Contains(e.Packages, p) {
+			continue
+		}
+		name, version, _ := strings.Cut(p, " ")
+		for _, other := range e.Packages {
+			if has, found := strings.CutPrefix(other, name+" "); found {
+				return fmt.Errorf("package %s %s here, the scene uses %s: install that version for this %s %s", name, has, version, e.Renderer, e.Version)
+			}
+		}
+		return fmt.Errorf("no package %s here, the scene uses %[1]s %s: install it for this %s %s", name, version, e.Renderer, e.Version)
+	}
+	return nil
 }
 
 // Validate checks everything about a manifest that can be checked without its
@@ -118,8 +144,24 @@ func (n Need) validate() error {
 			return invalid("need: text of %d bytes", len(s))
 		}
 	}
+	if err := checkPackages(n.Packages); err != nil {
+		return err
+	}
 	if n.Renderer == "" {
 		return invalid("need: no renderer")
+	}
+	return nil
+}
+
+// checkPackages checks counts and lengths.
+func checkPackages(packages []string) error {
+	if len(packages) > MaxPackages {
+		return invalid("%d packages", len(packages))
+	}
+	for _, p := range packages {
+		if len(p) > MaxName {
+			return invalid("package of %d bytes", len(p))
+		}
 	}
 	return nil
 }

@@ -182,7 +182,7 @@ func (n *Node) plan(ctx context.Context, p *publication, req PublishRequest) (*r
 	if err != nil {
 		return nil, err
 	}
-	for _, note := range plan.Notes {
+	for _, note := range append(plan.Notes, n.lacking(plan.Need)...) {
 		p.emit(Event{Event: "note", Text: note})
 	}
 	n.mu.Lock()

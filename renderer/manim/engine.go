@@ -78,10 +78,11 @@ type filmResult struct {
 
 // planning is a Plan that is under way.
 type planning struct {
-	onPlay func(renderer.PlanProgress)
-	plan   renderer.Plan
-	frames uint32
-	done   chan error // one value
+	onPlay   func(renderer.PlanProgress)
+	plan     renderer.Plan
+	packages []string // that the scene imports
+	frames   uint32
+	done     chan error // one value
 }
 
 // start starts an engine and waits until it is warm.
@@ -313,6 +314,9 @@ func (e *engine) heedPlan(m *message) error {
 		}
 		p.plan.Name, p.plan.Spec, p.plan.FPS, p.plan.Width, p.plan.Height = m.Scene, spec, m.FPS, m.Width, m.Height
 		p.plan.CellFrames, p.plan.Walk, p.plan.Notes, p.plan.Root = m.CellFrames, m.Walk, m.Warnings, m.Root
+		for _, pkg := range m.Packages {
+			p.packages = append(p.packages, packageName(pkg[0], pkg[1]))
+		}
 		p.plan.Whole = m.What == "still" || p.frames == 0
 		p.done <- nil
 		e.planning = nil
@@ -368,6 +372,7 @@ func (e *engine) Plan(ctx context.Context, req renderer.Request, onPlay func(ren
 	}
 	p.plan.Need = job.Need{
 		Renderer: env0[0].Renderer, Version: env0[0].Version, Fingerprint: env0[0].Fingerprint, SelfTest: env0[0].SelfTest,
+		Packages: slices.DeleteFunc(p.packages, func(name string) bool { return !slices.Contains(env0[0].Packages, name) }),
 	}
 	return &p.plan, nil
 }

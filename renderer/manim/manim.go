@@ -98,7 +98,7 @@ func (r *Renderer) Environments(context.Context) ([]job.Environment, error) {
 	if f.err != nil {
 		return nil, f.err
 	}
-	env := job.Environment{Renderer: r.Name(), Version: f.env.Manim, Fingerprint: fingerprint(f.env)}
+	env := job.Environment{Renderer: r.Name(), Version: f.env.Manim, Fingerprint: fingerprint(f.env), Packages: packagesOf(f.env)}
 	if t := r.knownSelfTest(env.Fingerprint); t != nil {
 		env.SelfTest = t.Hash
 	}

@@ -92,6 +92,9 @@ type message struct {
 
 	Root string `json:"root"`
 
+	// plan: name and version of each
+	Packages [][2]string `json:"packages"`
+
 	// need
 	Path string `json:"path"`
 

@@ -27,23 +27,25 @@ import (
 // Renderer renders synthetic jobs. The zero value is ready: it takes no time,
 // and keeps its scratch folders under the system's temporary folder.
 type Renderer struct {
-	Scratch string                                             // folder for engines' files; "": the system's
-	Slow    time.Duration                                      // time of one frame
-	Fail    func(m *job.Manifest, cell uint32) error           // called before a cell is drawn; may be nil
-	Foreign error                                              // why Foreign engines are refused; nil: they are not
-	Taken   func(trust renderer.Trust, engine renderer.Engine) // told of every engine; may be nil
+	Scratch  string                                             // folder for engines' files; "": the system's
+	Slow     time.Duration                                      // time of one frame
+	Fail     func(m *job.Manifest, cell uint32) error           // called before a cell is drawn; may be nil
+	Foreign  error                                              // why Foreign engines are refused; nil: they are not
+	Packages []string                                           // of its environment
+	Taken    func(trust renderer.Trust, engine renderer.Engine) // told of every engine; may be nil
 }
 
 // Scene is what a synthetic job draws. It is read from the first file among the
 // arguments of a Request, as JSON.
 type Scene struct {
-	Name   string     `json:"name"`
-	FPS    float64    `json:"fps"`
-	Plays  []job.Play `json:"plays"`
-	Bytes  int        `json:"bytes"`            // size of a cell's file
-	Assets []string   `json:"assets,omitempty"` // files beside the scene that every cell must see
-	Late   []string   `json:"late,omitempty"`   // files beside the scene that cells open, but the walk does not
-	Error  string     `json:"error,omitempty"`  // fails the walk
+	Name     string     `json:"name"`
+	FPS      float64    `json:"fps"`
+	Plays    []job.Play `json:"plays"`
+	Bytes    int        `json:"bytes"`              // size of a cell's file
+	Assets   []string   `json:"assets,omitempty"`   // files beside the scene that every cell must see
+	Packages []string   `json:"packages,omitempty"` // that the scene uses
+	Late     []string   `json:"late,omitempty"`     // files beside the scene that cells open, but the walk does not
+	Error    string     `json:"error,omitempty"`    // fails the walk
 }
 
 // environment is equal on all machines: synthetic bytes depend on nothing.
@@ -53,8 +55,10 @@ var environment = job.Environment{Renderer: "synthetic", Version: "1", Fingerpri
 func (*Renderer) Name() string { return environment.Renderer }
 
 // Environments returns the one that is built in.
-func (*Renderer) Environments(context.Context) ([]job.Environment, error) {
-	return []job.Environment{environment}, nil
+func (r *Renderer) Environments(context.Context) ([]job.Environment, error) {
+	env := environment
+	env.Packages = r.Packages
+	return []job.Environment{env}, nil
 }
 
 // SelfTest has nothing to test.
@@ -164,7 +168,7 @@ func (e *engine) Plan(ctx context.Context, req renderer.Request, onPlay func(ren
 	e.grid = job.Grid(scene.Plays, scene.FPS, req.CellFrames)
 	return &renderer.Plan{
 		Name: scene.Name, Spec: spec, Width: 16, Height: 16, FPS: scene.FPS,
-		Need:  job.Need{Renderer: environment.Renderer, Version: environment.Version, Fingerprint: environment.Fingerprint, SelfTest: environment.SelfTest},
+		Need:  job.Need{Renderer: environment.Renderer, Version: environment.Version, Fingerprint: environment.Fingerprint, SelfTest: environment.SelfTest, Packages: scene.Packages},
 		Plays: scene.Plays, CellFrames: req.CellFrames, Files: files, Whole: frames == 0,
 		Root: req.Dir, Lendable: scene.Late,
 	}, nil

@@ -40,7 +40,7 @@ def describe() -> dict:
     import tqdm
     from PIL import Image
 
-    from . import run, walker
+    from . import packages, run, walker
 
     Image.init()
     tqdm.tqdm.monitor_interval = (
@@ -64,6 +64,7 @@ def describe() -> dict:
         "packages": versions,
         "engine": _own_digest(),
     }
+    packages.remember()
     gc.collect()
     gc.freeze()
     return {

@@ -61,8 +61,9 @@ def main(fd: str, note: str) -> NoReturn:
     walker = Walker(channel, Path(state["folder"]), state["cell_frames"])
     walker.draw_all, walker.fresh = state["draw_all"], True
     try:
-        from . import run
+        from . import packages, run
 
+        packages.remember()
         walker.start(state["order"])
         getattr(run, state["run"])(walker, **state["arguments"])
     except BaseException as error:  # noqa: BLE001 - it ends here in any case

@@ -19,7 +19,7 @@ from manim import config
 from manim.cli.render import commands
 from manim.utils import module_ops
 
-from . import assemble, encode, features, fresh, grid, hooks, late, private, settings
+from . import assemble, encode, features, fresh, grid, hooks, late, packages, private, settings
 from .trace import Trace
 from .walker import Diverged, Walker, explain, leave, settle_memory
 
@@ -298,6 +298,7 @@ class Leader(hooks.Guide):
                 "cell_frames": walker.cell_frames,
                 "seed": spec["seed"],
                 "root": self.trace.root,
+                "packages": packages.needed(self.trace.imports(), config.plugins),
                 "kind": walker.kind,
                 "expect": features.expected_file(writer),
                 "walk": walker.cpu(),

@@ -22,7 +22,7 @@ from importlib.util import source_from_cache
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from . import late, private
+from . import late, private, source
 
 _READ_ONLY = os.O_RDONLY | os.O_CLOEXEC
 _SYSTEM = (
@@ -59,6 +59,7 @@ class Trace:
         self._listed: set[str] = set()  # folders
         self._handed: set[str] = set()  # arguments of other programs
         self._given: set[str] = set()  # by the user
+        self._sources: list[tuple[str, ast.AST]] = []  # of the project's own code
         self._snapshots: str | None = None
         self._paused = 0
 
@@ -166,12 +167,13 @@ class Trace:
                 if path not in self._written:
                     self._read.setdefault(path, path)
         self._grow_root()
+        self._parse()
         for path in {*self._handed, *self._named()}:
             if late.is_proper(path, self.root) and os.path.isfile(path) and path not in self._written:
                 self._read.setdefault(path, path)
         out, outside, hidden = {}, [], []
-        for path, source in sorted(self._read.items()):
-            if path.endswith((".pyc", ".pyo")) or not os.path.isfile(source):
+        for path, origin in sorted(self._read.items()):
+            if path.endswith((".pyc", ".pyo")) or not os.path.isfile(origin):
                 continue
             if os.path.basename(path) == "manim.cfg":
                 continue  # its values are sent resolved
@@ -183,7 +185,7 @@ class Trace:
                     hidden.append(path)
                     continue
                 outside.append(path)
-            out[name] = source
+            out[name] = origin
         warnings = []
         if outside:
             warnings.append(
@@ -207,25 +209,29 @@ class Trace:
         with self.paused():
             return late.survey(self.root, self._listed, ignored)
 
+    def imports(self) -> set[str]:
+        """Top-level modules of the environment that the project's own code imports. To be asked for after files()."""
+        named = {name for _, tree in self._sources for name in source.imports(tree)}
+        files = {name: getattr(sys.modules.get(name), "__file__", None) for name in named}
+        return {name for name, file in files.items() if file and self._place(os.path.abspath(file)) is None}
+
+    def _parse(self) -> None:
+        """Read the project's own code."""
+        self._sources.clear()
+        for path in [path for path in self._read if path.endswith(".py")]:
+            if (self._place(path) or "").startswith("project/"):
+                with self.paused(), suppress(OSError), open(path, "rb") as file:
+                    tree = source.parse(file.read())
+                    if tree is not None:
+                        self._sources.append((path, tree))
+
     def _named(self) -> Iterable[str]:
         """Paths that the project's own code has as text, from its folder and the working one."""
         folder = os.getcwd()
-        for path in [path for path in self._read if path.endswith(".py")]:
-            if not (self._place(path) or "").startswith("project/"):
-                continue
-            try:
-                with self.paused(), open(path, "rb") as file:
-                    tree = ast.parse(file.read())
-            except (OSError, ValueError, SyntaxError):
-                continue
-            for node in ast.walk(tree):
-                if (
-                    isinstance(node, ast.Constant)
-                    and isinstance(node.value, str)
-                    and 0 < len(node.value) < 256
-                ):
-                    for start in (folder, os.path.dirname(path)):
-                        yield os.path.normpath(os.path.join(start, node.value))
+        for path, tree in self._sources:
+            for text in source.texts(tree):
+                for start in (folder, os.path.dirname(path)):
+                    yield os.path.normpath(os.path.join(start, text))
 
     def _grow_root(self) -> None:
         """Take in what lies beside the project (../pictures), so that relative paths lead there on a worker too."""

@@ -53,6 +53,10 @@ type Environment struct {
 	// promise equal output; different ones promise nothing.
 	Fingerprint string `json:"fingerprint"`
 
+	// Packages are the versions of what is installed beside Manim and what it
+	// requires, by name: lower case, with dashes.
+	Packages map[string]string `json:"packages,omitempty"`
+
 	Images bool `json:"images"` // image mobjects work; they do not under Pillow 13
 	Fonts  int  `json:"fonts"`  // font families that Pango sees
 }

@@ -35,6 +35,7 @@ type probeResult struct {
 	Paths          []string          `json:"paths"`    // sys.path
 	Sites          []string          `json:"sites"`    // site-packages folders
 	Components     map[string]string `json:"components"`
+	Packages       map[string]string `json:"packages"`
 	Libraries      []string          `json:"libraries"` // shared libraries in use
 	Fonts          int               `json:"fonts"`
 	Images         bool              `json:"images"`
@@ -131,6 +132,7 @@ func (r *probeResult) environment(python string) *Environment {
 		Prefixes:    r.readOnly(python),
 		Components:  r.Components,
 		Fingerprint: fingerprint(r.Components),
+		Packages:    r.Packages,
 		Images:      r.Images,
 		Fonts:       r.Fonts,
 	}

@@ -55,6 +55,28 @@ def distributions() -> dict[str, str]:
     return found
 
 
+def packages() -> dict[str, str]:
+    """Versions of what is installed beside Manim and all that it requires, by name."""
+    required, queue = {"pip", "setuptools", "wheel"}, ["manim"]
+    while queue:
+        name = normal(queue.pop())
+        if name in required:
+            continue
+        required.add(name)
+        try:
+            wants = importlib.metadata.requires(name) or []
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        queue += [re.match(r"[\w.-]+", want)[0] for want in wants if "extra ==" not in want]
+    installed = {normal(d.name): d.version for d in importlib.metadata.distributions() if d.name}
+    return {name: version for name, version in installed.items() if name not in required}
+
+
+def normal(name: str) -> str:
+    """The one spelling of a distribution's name."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def loaded_libraries() -> list[str]:
     """Absolute paths of the shared libraries of this process; Linux only."""
     try:
@@ -157,6 +179,7 @@ def probe() -> dict[str, object]:
         "libc": " ".join(platform.libc_ver()).strip(),
     }
     components.update(distributions())
+    result["packages"] = packages()
     result["components"] = components
     if "manim" not in components:
         return result

@@ -121,6 +121,7 @@ def main() -> int:
         elif message["t"] == "cell":
             done[message["cell"]] = [str(scratch / "plan" / name) for name, _ in message["files"]]
         plan = message
+    print("packages:", plan["packages"], file=sys.stderr)
     for warning in plan["warnings"]:
         print("warning:", warning, file=sys.stderr)
 

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+"""What a module's source says, without running it: the texts in it, and what it imports."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+_LONGEST = 256  # characters of a text that may be a path
+
+
+def parse(source: bytes) -> ast.AST | None:
+    """The syntax tree of a module, None if it is none."""
+    try:
+        return ast.parse(source)
+    except (ValueError, SyntaxError):
+        return None
+
+
+def texts(tree: ast.AST) -> Iterator[str]:
+    """Texts that may be paths."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and 0 < len(node.value) < _LONGEST:
+            yield node.value
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Top-level names of the modules that are imported anywhere in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                yield name.name.partition(".")[0]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
