@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os/exec"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -18,6 +19,7 @@ type event struct {
 	Event  string       `json:"event"`
 	Text   string       `json:"text"`
 	Kind   string       `json:"kind"`
+	Scene  string       `json:"scene"`
 	Job    string       `json:"job"`
 	Frames int          `json:"frames"`
 	Cells  int          `json:"cells"`
@@ -62,11 +64,18 @@ type publication struct {
 
 // publish begins a job on this computer, with a media folder of its own.
 func (c *computer) publish(args ...string) *publication {
+	c.mesh.t.Helper()
+	return c.publishTyped("", args...)
+}
+
+// publishTyped is publish with something on standard input.
+func (c *computer) publishTyped(typed string, args ...string) *publication {
 	t := c.mesh.t
 	t.Helper()
 	p := &publication{t: t, from: c, media: folder(t), ended: make(chan struct{})}
 	p.cmd = c.command("publish", append([]string{"--json", "--media_dir", p.media}, args...)...)
 	p.cmd.Stderr = &p.err
+	p.cmd.Stdin = strings.NewReader(typed)
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -32,9 +33,16 @@ func artefactsIn(t *testing.T, media string) artefacts {
 // printed.
 func stock(t *testing.T, args ...string) (media string, a answer) {
 	t.Helper()
+	return stockTyped(t, "", args...)
+}
+
+// stockTyped is stock with something on standard input.
+func stockTyped(t *testing.T, typed string, args ...string) (media string, a answer) {
+	t.Helper()
 	media = folder(t)
 	cmd := exec.Command(python(), append([]string{"-m", "manim", "render", "--media_dir", media}, args...)...)
 	cmd.Dir, cmd.Env = project(), environment()
+	cmd.Stdin = strings.NewReader(typed)
 	return media, finish(t, cmd)
 }
 

@@ -44,10 +44,11 @@ var errCanceled = errors.New("canceled")
 // progressEvery is how often a publication reports how far it is.
 const progressEvery = 200 * time.Millisecond
 
-// Publish plans a job, offers it to the mesh, collects its cells and assembles
-// the film. It tells emit what happens, last "finished" or "failed", and
-// returns then. Ending ctx cancels the job on every node.
-func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(Event)) {
+// job plans one scene, offers it to the mesh, collects its cells and assembles
+// the film. It tells emit what happens but for the last event, which it returns:
+// "finished", or "failed" with the error. Ending ctx cancels the job on every
+// node.
+func (n *Node) job(ctx context.Context, req PublishRequest, emit func(Event)) (Event, error) {
 	p := &publication{
 		state: "planning", news: make(chan Event, newsLength),
 		cells: make(chan map[uint32]job.CID, 1), failed: make(chan string, 1),
@@ -78,24 +79,22 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(Event)
 	}
 	last := Event{Event: "finished", Job: p.id, Name: p.name}
 	if err == nil {
-		last.File, last.SHA256, last.Nodes = film.Files[0], film.sha256, film.nodes
+		last.SHA256, last.Nodes = film.sha256, film.nodes
+		if len(film.Files) > 0 { // none of a dry run
+			last.File = film.Files[0]
+		}
 		if len(film.Files) > 1 {
 			last.Files = film.Files
 		}
 		status.State, status.File, status.Nodes, status.Done = "finished", last.File, last.Nodes, status.Frames
-		n.post(scheduler.Assembled{Job: p.id})
-	} else {
-		last.Event, last.Text, last.Kind = "failed", err.Error(), FailedRender
-		var scene *renderer.SceneError
-		var usage *renderer.UsageError
-		switch {
-		case errors.As(err, &scene):
-			last.Kind, last.Text = FailedScene, scene.Text
-		case errors.As(err, &usage):
-			last.Kind, last.Text = FailedUsage, usage.Text
-		case errors.Is(err, context.Canceled), errors.Is(err, errCanceled):
-			last.Kind, last.Text = FailedCanceled, "canceled"
+		if p.id != "" {
+			n.post(scheduler.Assembled{Job: p.id})
+		} else { // a still, or a dry run: nobody is called any more
+			n.post(scheduler.Abort{Nonce: p.nonce})
 		}
+	} else {
+		last.Event = "failed"
+		last.Kind, last.Text = failure(err)
 		status.State, status.Text = "failed", last.Text
 		if last.Kind == FailedCanceled {
 			status.State = "canceled"
@@ -104,16 +103,33 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(Event)
 	}
 	n.mu.Lock()
 	delete(n.published, p.nonce)
-	const kept = 50
-	n.history = append(n.history, status)
-	n.history = n.history[max(0, len(n.history)-kept):]
+	if !req.DryRun && !errors.As(err, new(*renderer.ScenesError)) { // those are no jobs
+		const kept = 50
+		n.history = append(n.history, status)
+		n.history = n.history[max(0, len(n.history)-kept):]
+	}
 	n.mu.Unlock()
 	if p.engine != nil {
 		n.endEngine(p)
 	}
 	close(p.news)
 	<-told
-	emit(last)
+	return last, err
+}
+
+// failure words why there is no film.
+func failure(err error) (kind, text string) {
+	var scene *renderer.SceneError
+	var usage *renderer.UsageError
+	switch {
+	case errors.As(err, &scene):
+		return FailedScene, scene.Text
+	case errors.As(err, &usage):
+		return FailedUsage, usage.Text
+	case errors.Is(err, context.Canceled), errors.Is(err, errCanceled):
+		return FailedCanceled, "canceled"
+	}
+	return FailedRender, err.Error()
 }
 
 // emit tells the client something; it waits for a slow one.
@@ -144,6 +160,10 @@ func (n *Node) film(ctx context.Context, p *publication, req PublishRequest) (*f
 	if err != nil {
 		return nil, err
 	}
+	if req.DryRun {
+		n.dryRun(p, plan, req)
+		return &finished{}, nil
+	}
 	cells := map[uint32]job.CID{}
 	if !plan.Whole {
 		if cells, err = n.distribute(ctx, p, plan, req); err != nil {
@@ -161,17 +181,23 @@ func (n *Node) plan(ctx context.Context, p *publication, req PublishRequest) (*r
 	if err != nil {
 		return nil, err
 	}
-	n.post(scheduler.Plan{Nonce: p.nonce, Need: job.Need{
-		Renderer: env.Renderer, Version: env.Version, Fingerprint: env.Fingerprint, SelfTest: env.SelfTest,
-	}})
+	ahead := max(0, int(n.localSlots(req))-1) // one core walks
+	if req.DryRun {
+		ahead = 0
+	} else {
+		n.post(scheduler.Plan{Nonce: p.nonce, Need: job.Need{
+			Renderer: env.Renderer, Version: env.Version, Fingerprint: env.Fingerprint, SelfTest: env.SelfTest,
+		}})
+	}
 	if p.engine, err = n.parts.Renderer.Take(ctx, renderer.Own); err != nil {
 		return nil, err
 	}
 	p.emit(Event{Event: "planning"})
 	told := time.Now()
 	plan, err := p.engine.Plan(ctx, renderer.Request{
-		Args: req.Args, Dir: req.Dir, Env: req.Env, CellFrames: req.CellFrames, Assets: req.Assets,
-		Ahead:   max(0, int(n.localSlots(req))-1), // one core walks
+		Args: req.Args, Dir: req.Dir, Env: req.Env, Scene: req.scene, Input: req.Input, CellFrames: req.CellFrames,
+		Assets:  req.Assets,
+		Ahead:   ahead,
 		Console: func(line string) { p.emit(Event{Event: "log", Text: line}) },
 	}, func(at renderer.PlanProgress) {
 		if time.Since(told) >= progressEvery/2 {
@@ -193,10 +219,7 @@ func (n *Node) plan(ctx context.Context, p *publication, req PublishRequest) (*r
 
 // distribute offers a planned job and waits until its cells are collected.
 func (n *Node) distribute(ctx context.Context, p *publication, plan *renderer.Plan, req PublishRequest) (map[uint32]job.CID, error) {
-	man := &job.Manifest{
-		V: job.Version, Submitter: n.self, Nonce: p.nonce, Name: plan.Name, Need: plan.Need, Spec: plan.Spec,
-		Width: plan.Width, Height: plan.Height, FPS: plan.FPS, Plays: plan.Plays, CellFrames: plan.CellFrames, Walk: plan.Walk,
-	}
+	man := n.manifest(p, plan)
 	var err error
 	if man.Assets, err = n.importAssets(ctx, plan.Files); err != nil {
 		return nil, err
@@ -242,6 +265,14 @@ func (n *Node) distribute(ctx context.Context, p *publication, plan *renderer.Pl
 				last = now
 			}
 		}
+	}
+}
+
+// manifest describes a planned job, but for its assets.
+func (n *Node) manifest(p *publication, plan *renderer.Plan) *job.Manifest {
+	return &job.Manifest{
+		V: job.Version, Submitter: n.self, Nonce: p.nonce, Name: plan.Name, Need: plan.Need, Spec: plan.Spec,
+		Width: plan.Width, Height: plan.Height, FPS: plan.FPS, Plays: plan.Plays, CellFrames: plan.CellFrames, Walk: plan.Walk,
 	}
 }
 

@@ -13,12 +13,23 @@ type PublishRequest struct {
 	CellFrames uint32   `json:"cell_frames,omitempty"` // length of a cell; 0: by the grid's rule
 	LocalSlots *uint32  `json:"local_slots,omitempty"` // cells of this job rendered here at a time; nil: all slots
 	Assets     []string `json:"assets,omitempty"`      // files to share that the scene may not read while it is planned: paths or patterns
+	Scenes     []string `json:"scenes,omitempty"`      // which of the scenes that Args are about, where they do not say so themselves
+	Input      string   `json:"input,omitempty"`       // the script, where Args name the file "-"
+	DryRun     bool     `json:"dry_run,omitempty"`     // plan only: nothing is sent, nothing written
+
+	scene string // of one job of the request: of several scenes, this one
 }
 
 // Event is news of a published job, in order. The last one is "finished" or
 // "failed". Each kind uses the fields named beside it.
 type Event struct {
 	Event string `json:"event"`
+
+	// Of several scenes, the one that the event is about; "": all, or there is
+	// only one. scenes: all of them. A scene of several ends with "rendered" or
+	// "unrendered", which have the fields of "finished" and "failed".
+	Scene  string   `json:"scene,omitempty"`
+	Scenes []string `json:"scenes,omitempty"`
 
 	// planning: the walk has passed Frames frames in Plays plays.
 	// planned: Job and the fields below describe the job.
@@ -30,6 +41,8 @@ type Event struct {
 	FPS    float64 `json:"fps,omitempty"`
 	Width  uint32  `json:"width,omitempty"`
 	Height uint32  `json:"height,omitempty"`
+	// Of a dry run: how long the job would take.
+	Estimates []Estimate `json:"estimates,omitempty"`
 
 	// log: a line that the renderer printed. note: a line from meshnode.
 	// failed: what happened, as the renderer printed it where it did.
@@ -57,6 +70,7 @@ const (
 	FailedUsage    = "usage"    // bad arguments
 	FailedRender   = "render"   // no node could render it
 	FailedCanceled = "canceled" // by the user
+	FailedChoice   = "choice"   // which of the Scenes is not said
 )
 
 // NodeFrames is one node's part in a job.

@@ -6,7 +6,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
+	"strings"
 
 	"meshnode/job"
 )
@@ -60,7 +62,8 @@ const (
 type Engine interface {
 	// Plan walks the user's scene as the program itself would run it, without
 	// drawing. It returns a *SceneError or a *UsageError for the user's own
-	// mistakes. onPlay may be nil; it is called for each play as it is passed.
+	// mistakes, and a *ScenesError when the arguments are not about one scene.
+	// onPlay may be nil; it is called for each play as it is passed.
 	Plan(ctx context.Context, req Request, onPlay func(PlanProgress)) (*Plan, error)
 
 	// Load prepares to render cells of a job whose assets lie under In. missing
@@ -94,6 +97,8 @@ type Engine interface {
 // Request is what the user typed, with his folder and environment.
 type Request struct {
 	Args       []string // the program's own arguments, the scene file among them
+	Scene      string   // of the scenes that the arguments are about, the one of this job; "": there is one only
+	Input      string   // what the user typed in for a file named "-"
 	Dir        string   // working folder
 	Env        []string // "key=value"
 	CellFrames uint32   // length of a cell; 0: by the grid's rule
@@ -160,6 +165,17 @@ func (e *SceneError) Error() string { return "renderer: the scene failed" }
 type UsageError struct{ Text string }
 
 func (e *UsageError) Error() string { return e.Text }
+
+// ScenesError says that the arguments are about several scenes, each of which is
+// a job of its own, or about none in particular, and then the user must Choose.
+type ScenesError struct {
+	Scenes []string // in the program's order
+	Choose bool
+}
+
+func (e *ScenesError) Error() string {
+	return fmt.Sprintf("renderer: %d scenes: %s", len(e.Scenes), strings.Join(e.Scenes, ", "))
+}
 
 // Failure classes of Render that the caller treats differently; any other error
 // may pass on another try or another node.

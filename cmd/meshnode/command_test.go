@@ -233,7 +233,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"publish", "none.py"}, 2, "none.py: no such file"},
 		{[]string{"scene.py", "-qx"}, 2, `-q "x": must be one of`},
 		{[]string{"-pqx", "scene.py"}, 2, `-q "x": must be one of`},
-		{[]string{"render", "scene.py", "-a"}, 2, "-a is not supported yet"},
+		{[]string{"render", "scene.py", "-l"}, 2, "-l needs a window"},
 		{[]string{"cancel"}, 2, "meshnode cancel JOB"},
 		{[]string{"cancel", "job", "--home", "x"}, 2, "options and then one job"},
 		{[]string{"run", "--slots", "many"}, 2, `--slots "many": must be a whole number`},

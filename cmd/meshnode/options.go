@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,16 +22,19 @@ type option struct {
 	own   bool               // of meshnode: not passed on to Manim
 	help  string             // for options that are supported
 	check func(string) error // of the value; nil: anything goes
+
+	unpassed bool     // of Manim, and not passed on to it
+	instead  []string // passed on in its place
+	note     string   // for whoever uses it
+
 	// refused is why publish does not take a Manim option, and what to do.
 	refused string
 }
 
 // Reasons for refusing an option of Manim's.
 const (
-	later    = "is not supported yet"
-	window   = "needs a window: publish shows nothing while it renders"
-	useless  = "has no use here: leave it out"
-	noUpdate = "has no use here, as publish never looks for new versions: leave it out"
+	window = "needs a window: publish shows nothing while it renders"
+	openGL = "needs OpenGL: publish renders with cairo, Manim's default"
 )
 
 // options lists meshnode's own options of publish and every option of `manim
@@ -62,40 +66,46 @@ var options = []option{
 	{names: []string{"--progress_bar"}, value: "display|leave|none", check: oneOf("display", "leave", "none"), help: "show the bar, leave it there at the end, or show none"},
 	{names: []string{"-v", "--verbosity"}, value: "LEVEL", check: oneOf("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), help: "DEBUG, INFO, WARNING, ERROR or CRITICAL"},
 
-	{names: []string{"-a", "--write_all"}, refused: later + ": name one scene"},
-	{names: []string{"-n", "--from_animation_number"}, value: "A,B", refused: later},
-	{names: []string{"--save_sections"}, refused: later},
-	{names: []string{"-0", "--zero_pad"}, value: "N", refused: later},
-	{names: []string{"-c", "--config_file"}, value: "FILE", refused: later + ": Manim reads manim.cfg beside the script"},
-	{names: []string{"--tex_template"}, value: "FILE", refused: later + ": set config.tex_template in the script"},
-	{names: []string{"--no_latex_cleanup"}, refused: later},
-	{names: []string{"--log_dir"}, value: "FOLDER", refused: later},
-	{names: []string{"--log_to_file"}, refused: later},
-	{names: []string{"--show_in_file_browser", "-f"}, refused: later + ": -p opens the result"},
-	{names: []string{"--preview_command"}, value: "COMMAND", refused: later + ": -p opens the result"},
-	{names: []string{"--dry_run"}, refused: later},
-	{names: []string{"--video-codec"}, value: "NAME", refused: later},
-	{names: []string{"--pixel-format"}, value: "NAME", refused: later},
-	{names: []string{"--encoder-option"}, value: "KEY=VALUE", refused: later},
-	{names: []string{"--renderer"}, value: "NAME", refused: later + ": publish renders with cairo, Manim's default"},
-	{names: []string{"--max-inflight-encoders"}, value: "N", refused: useless},
-	{names: []string{"--encoder-queue-size"}, value: "N", refused: useless},
-	{names: []string{"--notify_outdated_version"}, refused: noUpdate},
-	{names: []string{"--silent"}, refused: noUpdate},
+	{names: []string{"-a", "--write_all"}, help: "render all scenes of the file"},
+	{names: []string{"-n", "--from_animation_number"}, value: "A[,B]", check: checkAnimations, help: "render animations A to B only, counted from 0"},
+	{names: []string{"--save_sections"}, help: "save a film of each section as well"},
+	{names: []string{"-0", "--zero_pad"}, value: "N", check: func(v string) error { return checkWhole(v, 0, 9) }, help: "digits in the names of a PNG sequence"},
+	{names: []string{"-c", "--config_file"}, value: "FILE", check: checkFile, help: "a manim.cfg that counts more than the others"},
+	{names: []string{"--tex_template"}, value: "FILE", check: checkFile, help: "template for TeX"},
+	{names: []string{"--no_latex_cleanup"}, help: "keep LaTeX's auxiliary files"},
+	{names: []string{"--log_to_file"}, help: "write Manim's log to a file, too"},
+	{names: []string{"--log_dir"}, value: "FOLDER", help: "folder for that"},
+	{names: []string{"--show_in_file_browser"}, help: "show the result in the file browser"},
+	{names: []string{"--preview_command"}, value: "COMMAND", help: "what opens the result for -p"},
+	{names: []string{"--video-codec"}, value: "NAME", help: "encoder of the film (Manim 0.22)"},
+	{names: []string{"--pixel-format"}, value: "NAME", help: "pixel format of the film (Manim 0.22)"},
+	{names: []string{"--encoder-option"}, value: "KEY=VALUE", check: checkKeyValue, help: "option of the encoder, repeatable (Manim 0.22)"},
+	{names: []string{"--renderer"}, value: "cairo", check: checkRenderer, help: "cairo only"},
+	{names: []string{"--dry_run"}, unpassed: true, help: "plan only: tell frames, cells and how long it would take"},
+
+	// Accepted, and without a meaning here.
+	{names: []string{"--max-inflight-encoders"}, value: "N", check: func(v string) error { return checkWhole(v, 1, math.MaxInt32) }, unpassed: true},
+	{names: []string{"--encoder-queue-size"}, value: "N", check: func(v string) error { return checkWhole(v, 1, math.MaxInt32) }, unpassed: true},
+	{names: []string{"--silent"}, unpassed: true},
+	{names: []string{"--notify_outdated_version"}, unpassed: true, note: "--notify_outdated_version: publish never looks for a newer Manim"},
+
+	// Of Manim before 0.22.
+	{names: []string{"-i", "--save_as_gif"}, instead: []string{"--format", "gif"}, note: "-i is gone from Manim 0.22: taken as --format gif"},
+	{names: []string{"-g", "--save_pngs"}, instead: []string{"--format", "png-sequence"}, note: "-g is gone from Manim 0.22: taken as --format png-sequence"},
+	{names: []string{"-f"}, instead: []string{"--show_in_file_browser"}, note: "-f is gone from Manim 0.22: taken as --show_in_file_browser"},
+	{names: []string{"--write_to_movie"}, unpassed: true, note: "--write_to_movie is gone from Manim 0.22: a film is written anyway"},
+	{names: []string{"--flush_cache"}, refused: "is gone from Manim: use --disable_caching, or remove partial_movie_files below the media folder"},
+	{names: []string{"--custom_folders"}, refused: "is gone from Manim: use --media_dir"},
+
 	{names: []string{"-l", "--live-preview"}, refused: window + "; -p opens the result"},
 	{names: []string{"--enable_gui"}, refused: window},
 	{names: []string{"--gui_location"}, value: "X,Y", refused: window},
 	{names: []string{"--fullscreen"}, refused: window},
 	{names: []string{"--force_window"}, refused: window},
 	{names: []string{"--enable_wireframe"}, refused: window},
-	{names: []string{"--use_projection_fill_shaders"}, refused: "needs OpenGL: publish renders with cairo, Manim's default"},
-	{names: []string{"--use_projection_stroke_shaders"}, refused: "needs OpenGL: publish renders with cairo, Manim's default"},
+	{names: []string{"--use_projection_fill_shaders"}, refused: openGL},
+	{names: []string{"--use_projection_stroke_shaders"}, refused: openGL},
 	{names: []string{"--jupyter"}, refused: "is for notebooks: leave it out"},
-	{names: []string{"-i", "--save_as_gif"}, refused: "is gone from Manim: use --format gif"},
-	{names: []string{"-g", "--save_pngs"}, refused: "is gone from Manim: use --format png-sequence"},
-	{names: []string{"--write_to_movie"}, refused: "is gone from Manim: leave it out"},
-	{names: []string{"--flush_cache"}, refused: "is gone from Manim: use --disable_caching"},
-	{names: []string{"--custom_folders"}, refused: "is gone from Manim: use --media_dir"},
 }
 
 // optionNamed returns the option with that name as typed, or nil.
@@ -120,10 +130,22 @@ func oneOf(words ...string) func(string) error {
 	}
 }
 
-// sides parses a resolution with Manim's separators.
+// isSeparator knows Manim's separators between two numbers.
+func isSeparator(r rune) bool { return r == ',' || r == ';' || r == '-' }
+
+func countSeparators(value string) int {
+	return len(value) - len(strings.Map(func(r rune) rune {
+		if isSeparator(r) {
+			return -1
+		}
+		return r
+	}, value))
+}
+
+// sides parses a resolution.
 func sides(value string) (width, height int64, err error) {
-	parts := strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ';' || r == '-' })
-	if len(parts) == 2 && strings.Count(value, ",")+strings.Count(value, ";")+strings.Count(value, "-") == 1 {
+	parts := strings.FieldsFunc(value, isSeparator)
+	if len(parts) == 2 && countSeparators(value) == 1 {
 		width, _ = pythonInt(parts[0])
 		height, _ = pythonInt(parts[1])
 	}
@@ -181,6 +203,48 @@ func checkFPS(value string) error {
 func checkSeed(value string) error {
 	if n, ok := pythonInt(value); !ok || n < 0 || n > math.MaxUint32 {
 		return fmt.Errorf("must be a whole number from 0 to %d", uint32(math.MaxUint32))
+	}
+	return nil
+}
+
+// checkAnimations accepts "A" and "A,B" with Manim's separators.
+func checkAnimations(value string) error {
+	parts := strings.FieldsFunc(value, isSeparator)
+	ok := len(parts) >= 1 && len(parts) <= 2 && countSeparators(value) == len(parts)-1
+	var last int64
+	for _, part := range parts {
+		n, isNumber := pythonInt(part)
+		ok = ok && isNumber && n >= last
+		last = n
+	}
+	if !ok {
+		return fmt.Errorf("must be A or A,B, numbers of animations counted from 0, and B not before A")
+	}
+	return nil
+}
+
+func checkFile(value string) error {
+	info, err := os.Stat(value)
+	if err != nil || info.IsDir() {
+		return fmt.Errorf("there is no such file")
+	}
+	return nil
+}
+
+func checkKeyValue(value string) error {
+	key, v, ok := strings.Cut(value, "=")
+	if !ok || strings.TrimSpace(key) == "" || v == "" {
+		return fmt.Errorf("must be KEY=VALUE")
+	}
+	return nil
+}
+
+func checkRenderer(value string) error {
+	if strings.EqualFold(value, "opengl") {
+		return fmt.Errorf("is not supported: its frames depend on the graphics card, so computers would not draw alike")
+	}
+	if !strings.EqualFold(value, "cairo") {
+		return fmt.Errorf("must be cairo")
 	}
 	return nil
 }

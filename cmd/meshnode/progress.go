@@ -22,6 +22,10 @@ type progress struct {
 	rate          float64 // frames per second
 	left          float64 // seconds
 	nodes         []node.NodeFrames
+
+	scenes []string             // of a job of several; nil: there is one
+	parts  map[string]*progress // of each scene that has begun
+	ended  int                  // scenes
 }
 
 // phase is the part of a job's life that the block shows.
@@ -44,7 +48,14 @@ func (p *progress) begin(ph phase, title string, now time.Time) {
 
 // apply takes one event into account.
 func (p *progress) apply(e node.Event, now time.Time) {
+	if e.Scene != "" {
+		p.applyScene(e, now)
+		return
+	}
 	switch e.Event {
+	case "scenes":
+		p.scenes, p.parts = e.Scenes, make(map[string]*progress)
+		p.frames, p.plays = 0, 0
 	case "planning":
 		p.begin(planning, p.title, now)
 		p.frames, p.plays = e.Frames, e.Plays
@@ -61,6 +72,70 @@ func (p *progress) apply(e node.Event, now time.Time) {
 		p.begin(assembling, p.title, now)
 		p.done = p.frames
 	}
+}
+
+// applyScene takes an event of one of several scenes into account.
+func (p *progress) applyScene(e node.Event, now time.Time) {
+	part := p.parts[e.Scene]
+	if part == nil {
+		if p.parts == nil {
+			p.parts = make(map[string]*progress)
+		}
+		part = &progress{phase: planning}
+		p.parts[e.Scene] = part
+	}
+	switch e.Event {
+	case "rendered":
+		p.ended++
+		part.begin(assembling, "", now)
+		part.done, part.rate, part.left, part.nodes = part.frames, 0, 0, e.Nodes
+	case "unrendered":
+		p.ended++
+		part.begin(assembling, "", now)
+		part.frames, part.done, part.rate, part.left, part.nodes = 0, 0, 0, 0, nil
+	default:
+		e.Scene = ""
+		part.apply(e, now)
+	}
+	p.add(now)
+}
+
+// add makes one of what is known of several scenes.
+func (p *progress) add(now time.Time) {
+	p.frames, p.plays, p.done, p.rate, p.left, p.nodes = 0, 0, 0, 0, 0, nil
+	phase := planning
+	for _, name := range p.scenes {
+		part := p.parts[name]
+		if part == nil || part.phase < rendering {
+			continue
+		}
+		phase = rendering
+		p.frames, p.plays, p.done, p.rate = p.frames+part.frames, p.plays+part.plays, p.done+part.done, p.rate+part.rate
+		for _, n := range part.nodes {
+			p.addNode(n, part.phase == rendering)
+		}
+	}
+	if p.rate > 0 {
+		p.left = float64(p.frames-min(p.done, p.frames)) / p.rate
+	}
+	p.begin(phase, p.title, now)
+}
+
+// addNode adds a node's part in one scene to its part in all.
+func (p *progress) addNode(n node.NodeFrames, running bool) {
+	if !running {
+		n.Held, n.Rate, n.State = 0, 0, "done"
+	}
+	for i := range p.nodes {
+		if have := &p.nodes[i]; have.Peer == n.Peer {
+			have.Frames, have.Held, have.Rate = have.Frames+n.Frames, have.Held+n.Held, have.Rate+n.Rate
+			if n.State == "rendering" || have.State == "" {
+				have.State = n.State
+			}
+			return
+		}
+	}
+	p.nodes = append(p.nodes, n)
 }
 
 // Columns of the block's parts.
@@ -88,6 +163,9 @@ func (p *progress) lines(width int, now time.Time, s style) []string {
 		return []string{p.bar(width, "assembling", s)}
 	}
 	text := fmt.Sprintf("%d/%s", p.done, count(p.frames, "frame"))
+	if len(p.scenes) > 0 {
+		text = fmt.Sprintf("%d/%s  %s", p.ended, count(len(p.scenes), "scene"), text)
+	}
 	if p.rate > 0 {
 		text += fmt.Sprintf("  %.1f/s", p.rate)
 	}
@@ -183,8 +261,28 @@ func nodeName(n node.NodeFrames) string {
 
 // plannedText describes a planned job in one line.
 func plannedText(e node.Event) string {
-	return fmt.Sprintf("%s: %s in %s, %dx%d at %g fps, %s, job %s", oneLine(e.Name), count(e.Frames, "frame"),
-		count(e.Plays, "play"), e.Width, e.Height, e.FPS, count(e.Cells, "cell"), e.Job.Short())
+	if e.Frames == 0 {
+		return fmt.Sprintf("%s: a still, %dx%d, rendered here", oneLine(e.Name), e.Width, e.Height)
+	}
+	text := fmt.Sprintf("%s: %s in %s, %dx%d at %g fps, %s", oneLine(e.Name), count(e.Frames, "frame"),
+		count(e.Plays, "play"), e.Width, e.Height, e.FPS, count(e.Cells, "cell"))
+	if e.Job != "" {
+		text += ", job " + e.Job.Short()
+	}
+	return text
+}
+
+// estimateText says how long a job would take.
+func estimateText(estimates []node.Estimate) string {
+	var parts []string
+	for _, e := range estimates {
+		where := "on one computer"
+		if e.Nodes > 1 {
+			where = "on " + count(e.Nodes, "computer")
+		}
+		parts = append(parts, fmt.Sprintf("%s %s", clock(seconds(max(e.Seconds, 1))), where))
+	}
+	return "about " + strings.Join(parts, ", ")
 }
 
 // finishedText says how long a job took and who rendered how much of it.

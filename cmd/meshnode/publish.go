@@ -49,7 +49,7 @@ func publishCommand() *cli.Command {
 func optionHelp() string {
 	var manim, own strings.Builder
 	for _, opt := range options {
-		if opt.refused != "" {
+		if opt.help == "" {
 			continue
 		}
 		to := &manim
@@ -77,7 +77,7 @@ func publish(c *cli.Context, in *invocation) error {
 	if err != nil {
 		return fmt.Errorf("find the working folder: %w", err)
 	}
-	if info, err := os.Stat(in.script); err != nil || info.IsDir() {
+	if info, err := os.Stat(in.script); in.script != "-" && (err != nil || info.IsDir()) {
 		return usagef("%s: no such file: name the scene's script", in.script)
 	}
 	if in.python != "" {
@@ -85,13 +85,30 @@ func publish(c *cli.Context, in *invocation) error {
 			return err
 		}
 	}
+	req := node.PublishRequest{
+		Args: in.manim, Dir: dir, Env: jobEnvironment(c), CellFrames: in.cellFrames, LocalSlots: in.slots, Assets: in.assets,
+		DryRun: in.dryRun,
+	}
+	if in.script == "-" {
+		if req.Input, err = typedScript(c.App.Reader, c.App.ErrWriter); err != nil {
+			return err
+		}
+	}
 	report := newReporter(c, in, begun)
 	defer report.end()
-
-	err = submit(c.Context, report, in, home, node.PublishRequest{
-		Args: in.manim, Dir: dir, Env: jobEnvironment(c), CellFrames: in.cellFrames, LocalSlots: in.slots, Assets: in.assets,
-	})
+	for _, text := range in.notes {
+		report.note(text)
+	}
+	err = submit(c.Context, report, in, home, req)
 	report.end()
+	var choice *choiceError
+	if errors.As(err, &choice) && !in.json {
+		if req.Scenes, err = choose(c.Context, c.App.Reader, c.App.ErrWriter, choice.scenes); err != nil {
+			return err
+		}
+		err = submit(c.Context, report, in, home, req)
+		report.end()
+	}
 	var interrupted *interrupt
 	kind := node.FailedRender
 	if errors.As(err, &interrupted) {
@@ -111,7 +128,7 @@ func newReporter(c *cli.Context, in *invocation, begun time.Time) reporter {
 	}
 	r := &textReporter{
 		out: c.App.Writer, err: c.App.ErrWriter, style: styleOf(os.Getenv), leave: in.progress == "leave",
-		now: time.Now, start: begun, script: filepath.Base(in.script),
+		now: time.Now, start: begun, script: filepath.Base(in.script), dryRun: in.dryRun,
 	}
 	if tty, ok := terminal(c.App.ErrWriter); ok && in.progress != "none" {
 		r.screen = &screen{out: tty, size: sizeOf(tty)}
@@ -236,6 +253,8 @@ func failed(e node.Event) error {
 	switch e.Kind {
 	case node.FailedUsage:
 		return &usageError{e.Text}
+	case node.FailedChoice:
+		return &choiceError{usageError{e.Text}, e.Scenes}
 	case node.FailedScene:
 		return &sceneError{e.Text}
 	case node.FailedCanceled:

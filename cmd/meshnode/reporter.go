@@ -53,6 +53,7 @@ type textReporter struct {
 	now      func() time.Time
 
 	script string
+	dryRun bool
 	start  time.Time // of the command
 	state  progress
 	drawn  time.Time
@@ -87,10 +88,9 @@ func (r *textReporter) event(e node.Event) {
 	case "note":
 		r.note(e.Text)
 	case "planned":
-		if r.screen != nil {
-			r.screen.print(plannedText(e))
-		}
-		r.draw()
+		r.planned(e)
+	case "unrendered":
+		r.unrendered(e)
 	case "finished":
 		r.finish(e)
 	case "failed":
@@ -98,6 +98,34 @@ func (r *textReporter) event(e node.Event) {
 	default:
 		r.draw()
 	}
+}
+
+// planned describes the job: on a terminal, or where that was asked for.
+func (r *textReporter) planned(e node.Event) {
+	switch {
+	case r.dryRun:
+		r.log(plannedText(e))
+		if len(e.Estimates) > 0 {
+			r.log(estimateText(e.Estimates))
+		}
+	case r.screen != nil:
+		r.screen.print(plannedText(e))
+	}
+	r.draw()
+}
+
+// unrendered says why one of several scenes has no film, as is said of a single
+// one.
+func (r *textReporter) unrendered(e node.Event) {
+	text := strings.TrimRight(e.Text, "\n")
+	if e.Kind != node.FailedScene {
+		text = "meshnode: " + oneLine(e.Scene) + ": " + printable(withoutRoom(text))
+	}
+	if r.screen != nil {
+		r.screen.print(text)
+		return
+	}
+	fmt.Fprintln(r.err, text)
 }
 
 func (r *textReporter) finish(e node.Event) {
@@ -109,7 +137,7 @@ func (r *textReporter) finish(e node.Event) {
 		r.screen.keep()
 	}
 	r.end()
-	if r.state.frames > 0 {
+	if r.state.frames > 0 && !r.dryRun {
 		fmt.Fprintln(r.err, finishedText(&r.state, e.Nodes, r.now().Sub(r.start)))
 	}
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -11,12 +12,16 @@ import (
 
 // invocation is a parsed command line of publish.
 type invocation struct {
-	manim  []string // Manim's arguments as typed
-	script string
+	manim  []string // Manim's arguments as typed, but for what it need not or does not know
+	script string   // "-": standard input
 	scenes []string
+	notes  []string // for the user
 
 	progress    string // of --progress_bar: display, leave, none, or "" for display
 	transparent bool
+	all         bool // scenes
+	named       bool // the result, with -o
+	dryRun      bool
 	format      string
 	resolution  string
 
@@ -89,36 +94,51 @@ func (in *invocation) long(arg string, rest []string) (int, error) {
 }
 
 // short takes a run of short options such as "-pqh" and returns how many of the
-// arguments behind it belong to it.
-func (in *invocation) short(arg string, rest []string) (int, error) {
-	for run := arg[1:]; run != ""; {
+// arguments behind it belong to it. What is passed on is passed on as typed,
+// unless one of them is not.
+func (in *invocation) short(arg string, rest []string) (used int, err error) {
+	before, asTyped := len(in.manim), true
+	for run := arg[1:]; run != "" && err == nil; {
 		_, size := utf8.DecodeRuneInString(run)
 		name := "-" + run[:size]
 		run = run[size:]
 		opt := optionNamed(name)
-		switch {
-		case opt == nil:
+		if opt == nil {
 			return 0, unknownOption(name)
+		}
+		asTyped = asTyped && !opt.own && !opt.unpassed && opt.instead == nil
+		switch {
 		case opt.value == "":
-			if err := in.set(opt, name, ""); err != nil {
-				return 0, err
-			}
+			err = in.take(opt, name, "", name)
 		case run != "":
-			return 0, in.take(opt, name, run, arg)
+			err = in.take(opt, name, run, name+run)
+			run = ""
 		case len(rest) == 0:
 			return 0, usagef("%s needs a value: %s", name, opt.value)
 		default:
-			return 1, in.take(opt, name, rest[0], arg, rest[0])
+			err = in.take(opt, name, rest[0], name, rest[0])
+			used = 1
 		}
 	}
-	in.manim = append(in.manim, arg)
-	return 0, nil
+	if asTyped {
+		in.manim = append(in.manim[:before], arg)
+		in.manim = append(in.manim, rest[:used]...)
+	}
+	return used, err
 }
 
-// take records an option, and passes it on as typed if it is Manim's.
+// take records an option, and passes on what Manim is to hear of it.
 func (in *invocation) take(opt *option, name, value string, typed ...string) error {
-	if !opt.own {
+	switch {
+	case opt.instead != nil:
+		in.manim = append(in.manim, opt.instead...)
+	case opt.names[0] == "--format" && strings.EqualFold(value, "none"):
+		in.dryRun = true // a result of no format is none
+	case !opt.own && !opt.unpassed:
 		in.manim = append(in.manim, typed...)
+	}
+	if opt.note != "" && !slices.Contains(in.notes, opt.note) {
+		in.notes = append(in.notes, opt.note)
 	}
 	return in.set(opt, name, value)
 }
@@ -159,6 +179,12 @@ func (in *invocation) set(opt *option, name, value string) error {
 		in.json = true
 	case "--progress_bar":
 		in.progress = strings.ToLower(value)
+	case "--dry_run":
+		in.dryRun = true
+	case "-a":
+		in.all = true
+	case "-o":
+		in.named = true
 	case "-t":
 		in.transparent = true
 	case "--format":
@@ -175,13 +201,11 @@ func (in *invocation) finish(files []string) error {
 		return usagef("no scene file is given: meshnode publish scene.py SCENE")
 	}
 	in.script, in.scenes = files[0], files[1:]
-	switch {
-	case in.script == "-":
-		return usagef("a script on standard input is not supported yet: save it to a file")
-	case filepath.Ext(in.script) == ".cfg":
-		return usagef("%s: a configuration in place of the script is not supported yet: name the script", in.script)
-	case filepath.Ext(in.script) != ".py":
+	if ext := filepath.Ext(in.script); in.script != "-" && ext != ".py" && ext != ".cfg" {
 		return usagef("%s: not a Python script: the first argument is the scene's file, ending in .py", in.script)
+	}
+	if in.named && (in.all || len(in.scenes) > 1) {
+		return usagef("-o names the result of one scene: leave it out, or name one scene")
 	}
 	if in.resolution != "" && !in.transparent && (in.format == "mp4" || in.format == "gif") {
 		width, height, _ := sides(in.resolution) // checked

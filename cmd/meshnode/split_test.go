@@ -27,9 +27,9 @@ func TestSplit(t *testing.T) {
 		{"-pq h scene.py A", invocation{scenes: []string{"A"}}},
 		{"-q H scene.py", invocation{}},
 		{"--quality=k scene.py", invocation{}},
-		{"scene.py -tpql -o film", invocation{transparent: true}},
-		{"scene.py -ofilm", invocation{}},
-		{"scene.py -o -p", invocation{}}, // the value of -o, as in Manim
+		{"scene.py -tpql -o film", invocation{transparent: true, named: true}},
+		{"scene.py -ofilm", invocation{named: true}},
+		{"scene.py -o -p", invocation{named: true}}, // the value of -o, as in Manim
 		{"scene.py -r 1920,1080", invocation{resolution: "1920,1080"}},
 		{"scene.py -r1920-1080 --fps 29.97", invocation{resolution: "1920-1080"}},
 		{"scene.py --frame_rate=60 --seed 7", invocation{}},
@@ -37,6 +37,11 @@ func TestSplit(t *testing.T) {
 		{"scene.py --media_dir out -v debug -s --disable_caching", invocation{}},
 		{"scene.py -ql -- A -weird", invocation{scenes: []string{"A", "-weird"}}},
 		{"-ql -- scene.py", invocation{}},
+		{"scene.py -paql", invocation{all: true}},
+		{"scene.py -n1,3 -0 6 --save_sections", invocation{}},
+		{"scene.py -n 1 --encoder-option crf=0 --encoder-option preset=slow", invocation{}},
+		{"scene.py --video-codec libx265 --pixel-format yuv420p10le --renderer Cairo", invocation{}},
+		{"scene.py --log_to_file --log_dir logs --no_latex_cleanup --preview_command vlc -p --show_in_file_browser", invocation{}},
 	} {
 		args := strings.Fields(test.args)
 		got, err := split(args)
@@ -75,12 +80,49 @@ func TestSplitOwnOptions(t *testing.T) {
 	}
 }
 
+// What Manim does not know, or need not hear of, is not passed on.
+func TestSplitPassesOn(t *testing.T) {
+	for typed, want := range map[string]struct {
+		manim, note string
+		dryRun      bool
+	}{
+		"s.py -ql -i":           {"s.py -ql --format gif", "taken as --format gif", false},
+		"s.py -pgql":            {"s.py -p --format png-sequence -ql", "", false},
+		"s.py -pfqh":            {"s.py -p --show_in_file_browser -qh", "", false},
+		"s.py --write_to_movie": {"s.py", "a film is written anyway", false},
+		"s.py --silent --max-inflight-encoders 4 --encoder-queue-size=8": {"s.py", "", false},
+		"s.py --notify_outdated_version --notify_outdated_version":       {"s.py", "never looks for a newer Manim", false},
+		"s.py --dry_run -ql":         {"s.py -ql", "", true},
+		"s.py --format=none":         {"s.py", "", true},
+		"s.py --format mov --format": {},
+		"- A -ql":                    {"- A -ql", "", false},
+		"my.cfg":                     {"my.cfg", "", false},
+	} {
+		in, err := split(strings.Fields(typed))
+		if want.manim == "" {
+			if err == nil {
+				t.Errorf("split %q: no error", typed)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("split %q: %v", typed, err)
+			continue
+		}
+		notes := strings.Join(in.notes, "\n")
+		if got := strings.Join(in.manim, " "); got != want.manim {
+			t.Errorf("split %q passes on %q, want %q", typed, got, want.manim)
+		}
+		if !strings.Contains(notes, want.note) || strings.Contains(notes, "\n") || in.dryRun != want.dryRun {
+			t.Errorf("split %q: notes %q, dry run %v", typed, in.notes, in.dryRun)
+		}
+	}
+}
+
 func TestSplitRefuses(t *testing.T) {
 	for args, want := range map[string]string{
 		"":                                   "no scene file is given",
 		"-ql":                                "no scene file is given",
-		"-":                                  "standard input is not supported yet",
-		"my.cfg":                             "configuration in place of the script",
 		"Scene scene.py":                     "not a Python script",
 		"scene.py -qz":                       `-q "z": must be one of l, m, h, p, k`,
 		"scene.py -q=l":                      `-q "=l": must be one of`,
@@ -109,13 +151,19 @@ func TestSplitRefuses(t *testing.T) {
 		"scene.py --mesh a/b":                "must be 1 to 64 letters",
 		"scene.py --json=yes":                "--json takes no value",
 		"scene.py --preview=1":               "--preview takes no value",
-		"scene.py -a":                        "-a is not supported yet: name one scene",
-		"scene.py -paql":                     "-a is not supported yet",
-		"scene.py -n 1,3":                    "-n is not supported yet",
-		"scene.py -n1,3":                     "-n is not supported yet",
-		"scene.py --renderer=opengl":         "renders with cairo",
+		"scene.py -a -o film":                "-o names the result of one scene",
+		"scene.py A B -o film":               "-o names the result of one scene",
+		"scene.py -n x":                      `-n "x": must be A or A,B`,
+		"scene.py -n 3,1":                    "B not before A",
+		"scene.py -n 1,2,3":                  "must be A or A,B",
+		"scene.py -n -1":                     "must be A or A,B",
+		"scene.py -0 12":                     "must be a whole number from 0 to 9",
+		"scene.py -c none.cfg":               "there is no such file",
+		"scene.py --encoder-option crf":      "must be KEY=VALUE",
+		"scene.py --renderer=opengl":         "depend on the graphics card",
+		"scene.py --renderer=x":              "must be cairo",
 		"scene.py --renderer":                "--renderer needs a value",
-		"scene.py -i":                        "use --format gif",
+		"scene.py --flush_cache":             "is gone from Manim",
 		"scene.py --fullscreen":              "needs a window",
 		"scene.py --qualtiy l":               "did you mean --quality?",
 		"scene.py --qualtiy=l":               "unknown option --qualtiy: did you mean --quality?",
@@ -155,7 +203,8 @@ func TestOptions(t *testing.T) {
 				t.Errorf("%s is not one letter", name)
 			}
 		}
-		if (opt.help == "") == (opt.refused == "") {
+		ignored := opt.unpassed || opt.instead != nil // known, and not recommended
+		if opt.help != "" && opt.refused != "" || opt.help == "" && opt.refused == "" && !ignored {
 			t.Errorf("%s needs help or a reason for refusing it", opt.names[0])
 		}
 		if opt.value == "" && opt.check != nil {
@@ -167,7 +216,7 @@ func TestOptions(t *testing.T) {
 // groups are options with their values, each as typed in one way.
 var groups = [][]string{
 	{"-pqh"}, {"--fps", "30"}, {"--resolution=640,480"}, {"-t"}, {"--home", "h"}, {"--mesh=m"}, {"--peer", testPeer},
-	{"--no-mdns"}, {"--slots=3"}, {"--cell-frames", "9"}, {"--json"}, {"-o", "-x"}, {"--seed", "4"}, {"-sv", "INFO"},
+	{"--no-mdns"}, {"--slots=3"}, {"--cell-frames", "9"}, {"--json"}, {"-n", "2,4"}, {"--seed", "4"}, {"-sv", "INFO"},
 	{"--progress_bar=leave"}, {"--python", "p"}, {"--format", "mov"}, {"--asset", "*.h5"},
 }
 
@@ -222,6 +271,9 @@ func FuzzSplit(f *testing.F) {
 			return
 		}
 		rest := args
+		if len(in.notes) > 0 {
+			return // something else is passed on in place of what was typed
+		}
 		for _, arg := range in.manim {
 			i := slices.Index(rest, arg)
 			if i < 0 {
@@ -229,7 +281,7 @@ func FuzzSplit(f *testing.F) {
 			}
 			rest = rest[i+1:]
 		}
-		if !in.help && !strings.HasSuffix(in.script, ".py") {
+		if !in.help && in.script != "-" && !strings.HasSuffix(in.script, ".py") && !strings.HasSuffix(in.script, ".cfg") {
 			t.Fatalf("split %q: script %q", args, in.script)
 		}
 	})

@@ -35,6 +35,9 @@ const defaultHashSeed = "0"
 // helloTime bounds an engine's start: importing Manim took 0.6 to 1.7 s.
 const helloTime = 60 * time.Second
 
+// maxScenes bounds the scenes of one file.
+const maxScenes = 10_000
+
 // engine is one Python process tree that serves one job.
 type engine struct {
 	r        *Renderer
@@ -239,6 +242,11 @@ func (e *engine) heed(h *hub, m *message) error {
 		e.finish(h, filmResult{film: &renderer.Film{Files: files}})
 	case "scene_error":
 		e.failPlan(h, &renderer.SceneError{Text: strings.TrimRight(m.Text, "\n")})
+	case "scenes":
+		if len(m.Scenes) == 0 || len(m.Scenes) > maxScenes {
+			return fmt.Errorf("manim: engine message about %d scenes", len(m.Scenes))
+		}
+		e.failPlan(h, &renderer.ScenesError{Scenes: m.Scenes, Choose: m.Choose})
 	case "usage_error":
 		e.failPlan(h, &renderer.UsageError{Text: strings.TrimRight(m.Text, "\n")})
 	case "need":
@@ -353,6 +361,7 @@ func (e *engine) Plan(ctx context.Context, req renderer.Request, onPlay func(ren
 	if err := h.pipe.send(map[string]any{
 		"t": "plan", "args": req.Args, "cwd": req.Dir, "env": env, "out": h.proc.Dirs().Out,
 		"cell_frames": req.CellFrames, "slots": e.r.cfg.Slots, "ahead": req.Ahead, "assets": req.Assets,
+		"scene": req.Scene, "input": req.Input,
 	}); err != nil {
 		return nil, err
 	}

@@ -97,6 +97,9 @@ type message struct {
 
 	// need
 	Path string `json:"path"`
+	// scenes
+	Scenes []string `json:"scenes"`
+	Choose bool     `json:"choose"`
 
 	// cell, cell_error
 	Cell    *uint32 `json:"cell"`

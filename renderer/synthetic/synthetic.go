@@ -35,8 +35,8 @@ type Renderer struct {
 	Taken    func(trust renderer.Trust, engine renderer.Engine) // told of every engine; may be nil
 }
 
-// Scene is what a synthetic job draws. It is read from the first file among the
-// arguments of a Request, as JSON.
+// Scene is what a synthetic job draws. It is read from a file, as JSON: the
+// arguments of a Request are such files, each of which is a scene.
 type Scene struct {
 	Name     string     `json:"name"`
 	FPS      float64    `json:"fps"`
@@ -135,7 +135,13 @@ func (e *engine) Plan(ctx context.Context, req renderer.Request, onPlay func(ren
 	if len(req.Args) == 0 {
 		return nil, &renderer.UsageError{Text: "synthetic: no scene file"}
 	}
-	path := filepath.Join(req.Dir, req.Args[0])
+	if req.Scene == "" {
+		if len(req.Args) > 1 {
+			return nil, &renderer.ScenesError{Scenes: req.Args}
+		}
+		req.Scene = req.Args[0]
+	}
+	path := filepath.Join(req.Dir, req.Scene)
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, &renderer.UsageError{Text: err.Error()}

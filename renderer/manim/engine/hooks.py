@@ -28,12 +28,17 @@ from .walker import Walker
 _update_frame = CairoRenderer.update_frame
 _save_static = CairoRenderer.save_static_frame_data
 _get_frame = CairoRenderer.get_frame
+_update_skipping_status = CairoRenderer.update_skipping_status
+_add_partial_movie_file = SceneFileWriter.add_partial_movie_file
 _is_already_cached = SceneFileWriter.is_already_cached
 original_scene_finished = CairoRenderer.scene_finished
 
 
 class Guide:
     """What a walk does besides walking; a worker's does nothing."""
+
+    def settings_known(self) -> None:
+        """The first play begins: the walker knows what is to be written, and how."""
 
     def is_cached(self, writer: Any, key: str, exists: bool) -> bool:
         """Whether the play about to begin need not be drawn; it is stepped through in any case."""
@@ -62,9 +67,22 @@ def install(walker: Walker, guide: Guide) -> None:
             with drawing.hold():
                 _update_frame(renderer, scene, mobjects)
 
+    def update_skipping_status(self: CairoRenderer) -> None:
+        # Plays before -n A are gone through like any other: skipped ones would leave updaters elsewhere.
+        first = config.from_animation_number
+        config._d["from_animation_number"] = 0
+        try:
+            _update_skipping_status(self)
+        finally:
+            config._d["from_animation_number"] = first
+        walker.passing = self.num_plays < first and not self.skip_animations
+
+    def add_partial_movie_file(self: SceneFileWriter, key: str | None) -> None:
+        _add_partial_movie_file(self, None if walker.passing else key)
+
     def is_already_cached(self: SceneFileWriter, key: str) -> bool:
         nonlocal cached
-        cached = guide.is_cached(self, key, _is_already_cached(self, key))
+        cached = not walker.passing and guide.is_cached(self, key, _is_already_cached(self, key))
         return False  # Manim would step a cached play as one frame: other updaters' states, another time
 
     def begin_animation(self: SceneFileWriter, allow_write: bool = False, *args: Any, **kwargs: Any) -> None:
@@ -73,7 +91,8 @@ def install(walker: Walker, guide: Guide) -> None:
             # Only now: the script may have changed the configuration when it was imported.
             walker.kind, walker.encoder = features.output_kind(self), features.encoder_of(self)
             walker.fps = float(config["frame_rate"])
-        walker.begin_play(allow_write, cached)
+            guide.settings_known()
+        walker.begin_play(allow_write and not walker.passing, cached)
         cached = False
 
     def save_static_frame_data(self: CairoRenderer, scene: Any, static_mobjects: Any) -> Any:
@@ -129,12 +148,14 @@ def install(walker: Walker, guide: Guide) -> None:
     def scene_finished(self: CairoRenderer, scene: Any) -> None:
         guide.scene_ended(self, scene)
 
+    CairoRenderer.update_skipping_status = update_skipping_status
     CairoRenderer.save_static_frame_data = save_static_frame_data
     CairoRenderer.update_frame = update_frame
     CairoRenderer.freeze_current_frame = freeze_current_frame
     CairoRenderer.render = render
     CairoRenderer.get_frame = get_frame
     CairoRenderer.scene_finished = scene_finished
+    SceneFileWriter.add_partial_movie_file = add_partial_movie_file
     SceneFileWriter.is_already_cached = is_already_cached
     SceneFileWriter.begin_animation = begin_animation
     SceneFileWriter.end_animation = end_animation

@@ -324,7 +324,7 @@ class Hub:
             if self.ahead:
                 self.wanted += range(first, len(self.grid()))
         else:
-            if kind in ("finished", "scene_error", "usage_error"):
+            if kind in ("finished", "scene_error", "usage_error", "scenes"):
                 body.leader = False
             self.pipes.send(message)
 

@@ -23,11 +23,20 @@ from . import assemble, encode, features, fresh, grid, hooks, late, packages, pr
 from .trace import Trace
 from .walker import Diverged, Walker, explain, leave, settle_memory
 
+TYPED = "input_scenes.py"  # file that holds a script from standard input
 SPEC = 1  # version of what a plan tells workers
 
 
 class Refused(BaseException):
     """The command asks for something that is not supported: a usage error."""
+
+
+class Several(BaseException):
+    """The command is about several scenes, or does not say which: each is a job of its own."""
+
+    def __init__(self, scenes: list[type], choose: bool) -> None:
+        self.scenes = [scene.__name__ for scene in scenes]
+        self.choose = choose  # the user is to say which
 
 
 def plan(walker: Walker, order: dict) -> None:
@@ -80,6 +89,8 @@ class Leader(hooks.Guide):
         self.args: list[str] = order["args"]
         self.given_seed: int | None = order.get("seed")
         self.given_assets: list[str] = order.get("assets") or []
+        self.scene: str = order.get("scene", "")  # of those that the command is about, the one of this job
+        self.input: str = order.get("input", "")  # what is typed in for the script "-"
         self.trace: Trace | None = None
         self.seen: set[str] = set()  # hashes of the scene's plays so far
         self.finished: list[str] = []
@@ -102,6 +113,9 @@ class Leader(hooks.Guide):
             kind, text = self._main()
         except Refused as error:
             kind, text = "usage_error", str(error)
+        except Several as several:
+            walker.report({"t": "scenes", "scenes": several.scenes, "choose": several.choose})
+            leave(0)
         except Diverged as error:
             kind, text = "diverged", str(error)
         except BaseException as error:  # noqa: BLE001 - what would have ended `manim` with a plain traceback
@@ -121,8 +135,10 @@ class Leader(hooks.Guide):
         """What became of the command: "finished", "scene_error" or "usage_error", and why."""
         from manim.__main__ import main
 
+        # The splash has been printed by the walk that found several scenes.
+        known = ["--hide-splash"] if self.scene else []
         try:
-            status = main.main(args=["render", *self.args], prog_name="manim", standalone_mode=False)
+            status = main.main(args=[*known, "render", *self.args], prog_name="manim", standalone_mode=False)
         except click.ClickException as error:
             text = io.StringIO()
             error.show(file=text)
@@ -142,18 +158,19 @@ class Leader(hooks.Guide):
     def scene_classes(self, file: Path, *args: Any, **kwargs: Any) -> Any:
         """In place of scene_classes_from_file: config is resolved, the script not yet imported."""
         walker = self.walker
-        self._refuse_unsupported(file)
+        self._refuse_unsupported()
+        names = [self.scene] if self.scene else list(config.scene_names or [])
+        script = self._script(file)
         seed = features.given_seed() if self.given_seed is None else self.given_seed
         if seed is None:
-            seed = settings.derive_seed(file, list(config.scene_names or []))
+            seed = settings.derive_seed(script, names)
             self.warnings.append(f"no seed was given: chose --seed {seed}")
         features.set_seed(seed)
         config.notify_outdated_version = False
         resolved = settings.resolved()
         config.progress_bar = "none"
         cwd = os.getcwd()
-        script = os.path.abspath(file)
-        root = os.path.commonpath([os.path.dirname(script), cwd])
+        root = cwd if self.typed(file) else os.path.commonpath([os.path.dirname(script), cwd])
         media = {
             str(config.get_dir("media_dir")): "media",
             str(config.get_dir("tex_dir")): "media/Tex",
@@ -165,7 +182,8 @@ class Leader(hooks.Guide):
             "settings": resolved,
             "seed": seed,
             "hash_seed": fresh.hash_seed(dict(os.environ)),
-            "script": script,
+            "typed": self.typed(file),
+            "script": str(script),
             "cwd": cwd,
             "path": [os.path.abspath(p) for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p],
             "home": os.path.expanduser("~"),
@@ -182,28 +200,69 @@ class Leader(hooks.Guide):
             for pattern in self.given_assets:
                 if not self.trace.add(pattern):
                     raise Refused(f"--asset {pattern}: there is no such file")
-        classes = module_ops.scene_classes_from_file(file, *args, **kwargs)
-        if len(classes) != 1:
-            raise Refused("there is no scene to render" if not classes else "one scene at a time: name one")
-        self.spec["scene"] = classes[0].__name__
+        module_ops.prompt_user_for_choice = self._choose
+        scene = self._one_of(module_ops.scene_classes_from_file(file, *args, **kwargs))
+        self.spec["scene"] = scene.__name__
         settle_memory()
+        return [scene]
+
+    @staticmethod
+    def typed(file: Path) -> bool:
+        """Whether the script is what was typed in."""
+        return str(file) == "-"
+
+    def _script(self, file: Path) -> Path:
+        """The script's own file; for one that was typed in, one that holds it, and standard input to read it from."""
+        if not self.typed(file):
+            return Path(os.path.abspath(file))
+        path = self.walker.folder / TYPED
+        if not path.exists():
+            path.write_text(self.input)
+        sys.stdin = io.StringIO(self.input)
+        return path
+
+    def _choose(self, classes: list[type]) -> list[type]:
+        """In place of prompt_user_for_choice: nobody can be asked here."""
+        if not self.scene:
+            raise Several(classes, choose=True)
         return classes
 
-    def _refuse_unsupported(self, file: Path) -> None:
+    def _one_of(self, classes: list[type]) -> type:
+        """The scene of this job."""
+        found = [scene for scene in classes if scene.__name__ == self.scene] if self.scene else classes
+        if not found:
+            raise Refused(f"there is no scene {self.scene}" if self.scene else "there is no scene to render")
+        if len(classes) > 1 and config.output_file:
+            raise Refused("--output_file names the film of one scene: leave it out, or name one scene")
+        if len(found) > 1:
+            raise Several(found, choose=False)
+        return found[0]
+
+    def _refuse_unsupported(self) -> None:
         if features.is_opengl():
             raise Refused("--renderer opengl is not supported: its frames depend on the graphics card")
-        for key, flag in (
-            ("write_all", "--write_all"),
-            ("live_preview", "--live-preview"),
-            ("enable_gui", "--enable_gui"),
-            ("dry_run", "--dry_run"),
-        ):
+        for key, flag in (("live_preview", "--live-preview"), ("enable_gui", "--enable_gui")):
             if config._d.get(key):
-                raise Refused(f"{flag} is not supported")
-        if str(file) == "-":
-            raise Refused("a script on standard input is not supported: give a file")
-        if config.format == "none":
-            raise Refused("--format none leaves nothing to render")
+                raise Refused(f"{flag} needs a window: publish shows nothing while it renders")
+        if config._d.get("dry_run") or config.format == "none":
+            raise Refused(
+                "the configuration says that nothing is to be written (dry_run, or format = none): "
+                "give --dry_run to see the plan"
+            )
+
+    def settings_known(self) -> None:
+        """The first play begins: settings that the encoder refuses show before the scene has been walked."""
+        walker = self.walker
+        if not walker.leader or walker.kind != "video":
+            return
+        try:
+            encode.check(walker.encoder, walker.folder)
+        except Exception as error:
+            encoder = walker.encoder
+            raise Refused(
+                f"the encoder {encoder['codec']} refuses {encoder['width']}x{encoder['height']} "
+                f"{encoder['pixel_format']} with options {encoder['options']}: {error}"
+            ) from error
 
     def _keep_sounds_local(self) -> None:
         """Sounds are mixed here, at the end: nobody else needs their files."""
@@ -212,7 +271,7 @@ class Leader(hooks.Guide):
         add_sound = SceneFileWriter.add_sound
 
         def unshared(writer: Any, *args: Any, **kwargs: Any) -> Any:
-            if not self.walker.leader:
+            if not self.walker.leader or self.walker.passing:
                 return None
             with self.trace.paused():
                 return add_sound(writer, *args, **kwargs)
@@ -256,8 +315,6 @@ class Leader(hooks.Guide):
         walker.encoder = features.encoder_of(writer)
         walker.fps = walker.fps or float(config.frame_rate)
         cells = grid.cells(walker.plays, walker.fps, walker.cell_frames)
-        if cells and walker.kind == "video":
-            encode.check(walker.encoder, walker.folder)
         self._announce(writer, cells)
         files = self._await_cells(cells)
         if walker.kind == "video":
@@ -277,7 +334,10 @@ class Leader(hooks.Guide):
         files, warnings = self.trace.files()
         self.warnings += warnings
         spec["root"] = self.trace.root
-        for key in ("script", "cwd"):
+        if spec["typed"]:
+            files.append((f"typed/{TYPED}", spec["script"]))
+            spec["script"] = TYPED
+        for key in ("cwd",) if spec["typed"] else ("script", "cwd"):
             spec[key] = os.path.relpath(spec[key], self.trace.root).replace(os.sep, "/")
         names = walker.folder / late.NAMES
         names.write_text(json.dumps(self.trace.names(), separators=(",", ":")))
@@ -368,7 +428,7 @@ def work(walker: Walker, order: dict, spec: dict, plays: list) -> None:
         fresh.become(walker, "work", arguments, spec["hash_seed"], folder)
     _follow(walker, spec, plays)
     source = Path(order["in"]).resolve()
-    script = source / "project" / spec["script"]
+    script = source / ("typed" if spec["typed"] else "project") / spec["script"]
     hooks.install(walker, Worker(walker))
     os.environ["HOME"] = spec["home"]  # "~" is part of the paths that the scene read
     opener = late.Opener(source, walker.ask)
@@ -381,13 +441,16 @@ def work(walker: Walker, order: dict, spec: dict, plays: list) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     os.chdir(folder)
     sys.path[:0] = [str(folder), *spec["path"]]
-    settings.apply(spec["settings"], script, source / "media")
+    named = Path("-") if spec["typed"] else script
+    if spec["typed"]:
+        sys.stdin = io.StringIO(script.read_text())
+    settings.apply(spec["settings"], named, source / "media")
     config.scene_names = [spec["scene"]]
     features.set_seed(spec["seed"])
     settings.seed_generators(spec["seed"])
     _mute()
-    sys.argv = ["manim", "render", str(script), spec["scene"]]
-    _walk_scene(walker, script, spec["scene"])
+    sys.argv = ["manim", "render", str(named), spec["scene"]]
+    _walk_scene(walker, named, spec["scene"])
 
 
 class Worker(hooks.Guide):

@@ -58,6 +58,7 @@ class Walker:
         self.play_upper = 0  # frames it will have, or fewer with a stop condition
         self.play_frozen = False
         self.play_counts = False  # its frames are to be drawn
+        self.passing = False  # the play lies before those that the command asks for (-n)
         self.play_hidden = False  # its frames exist in Manim's cache
         self.needs_pixels = False  # frames inside the current play may be drawn, now or by a fork
 
