@@ -70,10 +70,6 @@ def _remux(cells: list[str], part: Path, encoder: dict[str, Any]) -> None:
                     last = dts
                     packet.pts = _half_up(pts * tick / time_base)
                     packet.dts = _half_up(dts * tick / time_base)
-                    if dts == 0 and pts == 1:
-                        # libav takes the least pts - dts up to dts 0 for the film's delay, and rounds: a film that
-                        # begins I, P, B, with B shown next to I, would be up to a millisecond short.
-                        packet.dts += 1
                     packet.duration = _half_up(tick / time_base)  # the last one of a cell may be read as less
                     packet.stream = stream
                     out.mux(packet)
