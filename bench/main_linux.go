@@ -27,7 +27,9 @@ var parts = []part{
 	{"mesh", "Four computers of half a core", halfCores},
 	{"latency", "First remote frame", latency},
 	{"join", "Joining", joining},
+	{"quality", "Size and quality", quality},
 	{"memory", "Memory of the engine", memory},
+	{"long", "Memory over ten minutes of film", long},
 }
 
 // bench is what the parts share.
@@ -46,7 +48,7 @@ func main() {
 	b := &bench{}
 	flag.IntVar(&b.runs, "runs", 3, "`number` of runs of which the median is taken")
 	flag.StringVar(&b.python, "python", os.Getenv("MESHNODE_PYTHON"), "`path` of a Python with Manim")
-	only := flag.String("only", "", "`parts` to measure, of: one,mesh,latency,join,memory")
+	only := flag.String("only", "", "`parts` to measure, of: one,mesh,latency,join,quality,memory,long")
 	flag.Parse()
 	if err := b.measure(*only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

@@ -117,9 +117,10 @@ func (n *node) settle() error {
 
 // event is a line of `publish --json`.
 type event struct {
-	Event string `json:"event"`
-	Done  int    `json:"done"`
-	Nodes []struct {
+	Event  string `json:"event"`
+	Done   int    `json:"done"`
+	Frames int    `json:"frames"`
+	Nodes  []struct {
 		Name   string `json:"name"`
 		Self   bool   `json:"self"`
 		Frames int    `json:"frames"`
@@ -127,8 +128,9 @@ type event struct {
 	at time.Duration // since the key press
 }
 
-// publish renders a scene and returns the events; see may be nil.
-func publish(at *place, home string, s scene, media string, args ...string) ([]event, error) {
+// publish renders a scene and returns the events; see, which may be nil, sees
+// each when it comes.
+func publish(at *place, home string, s scene, media string, see func(event), args ...string) ([]event, error) {
 	args = append([]string{"publish", "--home", home, "--json", "--media_dir", media}, args...)
 	cmd := command(at, append(args, s.file, s.name)...)
 	cmd.Dir = filepath.Dir(s.file)
@@ -148,6 +150,9 @@ func publish(at *place, home string, s scene, media string, args ...string) ([]e
 		}
 		e.at = time.Since(begun)
 		events = append(events, e)
+		if see != nil {
+			see(e)
+		}
 	}
 	if err := cmd.Wait(); err != nil {
 		return nil, fmt.Errorf("publish %s: %w: %+v", s.name, err, events[max(0, len(events)-2):])
