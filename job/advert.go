@@ -22,6 +22,32 @@ type Advert struct {
 	Lacks        string        `cbor:"12,keyasint" json:"lacks,omitempty"` // why it does not render for others, if it does not
 }
 
+// Environment returns the node's environment for jobs with that need: the first
+// that is the submitter's own, else the first that may work on them. With none it
+// says why.
+func (a *Advert) Environment(n Need) (Environment, error) {
+	err := otherVersions(n, a.Environments...)
+	var found *Environment
+	for _, e := range a.Environments {
+		if e.Renderer != n.Renderer || e.Version != n.Version {
+			continue
+		}
+		why := e.Meets(n)
+		switch {
+		case why != nil:
+			err = why
+		case e.Fingerprint == n.Fingerprint:
+			return e, nil
+		case found == nil:
+			found = &e
+		}
+	}
+	if found == nil {
+		return Environment{}, err
+	}
+	return *found, nil
+}
+
 // Validate checks lengths and counts.
 func (a *Advert) Validate() error {
 	if a.V != Version {

@@ -53,14 +53,17 @@ type Environment struct {
 	Packages []string `cbor:"4,keyasint,omitempty" json:"packages,omitempty"` // installed beside the renderer's own: "name version"
 }
 
+// Need returns what a job that is planned in this environment needs of others.
+func (e Environment) Need() Need {
+	return Need{Renderer: e.Renderer, Version: e.Version, Fingerprint: e.Fingerprint, SelfTest: e.SelfTest}
+}
+
 // Meets returns nil when the environment may work on a job with that need, or
 // the reason why not.
 func (e Environment) Meets(n Need) error {
 	switch {
-	case e.Renderer != n.Renderer:
-		return fmt.Errorf("renderer %s here, the job needs %s", e.Renderer, n.Renderer)
-	case e.Version != n.Version:
-		return fmt.Errorf("%s %s here, the job needs %s: run \"meshnode setup\"", e.Renderer, e.Version, n.Version)
+	case e.Renderer != n.Renderer || e.Version != n.Version:
+		return otherVersions(n, e)
 	case e.lacks(n.Packages) != nil:
 		return e.lacks(n.Packages)
 	case e.Fingerprint == n.Fingerprint:
@@ -87,6 +90,20 @@ func (e Environment) lacks(packages []string) error {
 		return fmt.Errorf("no package %s here, the scene uses %[1]s %s: install it for this %s %s", name, version, e.Renderer, e.Version)
 	}
 	return nil
+}
+
+// otherVersions says that a job needs what none of those environments is.
+func otherVersions(n Need, have ...Environment) error {
+	var versions []string
+	for _, e := range have {
+		if e.Renderer == n.Renderer && !slices.Contains(versions, e.Version) {
+			versions = append(versions, e.Version)
+		}
+	}
+	if len(versions) == 0 {
+		return fmt.Errorf("no %s", n.Renderer)
+	}
+	return fmt.Errorf("%s %s here, the job needs %s: run \"meshnode setup --%[1]s %[3]s\"", n.Renderer, strings.Join(versions, " and "), n.Version)
 }
 
 // Validate checks everything about a manifest that can be checked without its

@@ -177,7 +177,7 @@ func (n *Node) film(ctx context.Context, p *publication, req PublishRequest) (*f
 
 // plan walks the scene, while the peers are called.
 func (n *Node) plan(ctx context.Context, p *publication, req PublishRequest) (*renderer.Plan, error) {
-	env, err := n.environment(ctx)
+	env, err := n.environment(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -185,11 +185,9 @@ func (n *Node) plan(ctx context.Context, p *publication, req PublishRequest) (*r
 	if req.DryRun {
 		ahead = 0
 	} else {
-		n.post(scheduler.Plan{Nonce: p.nonce, Need: job.Need{
-			Renderer: env.Renderer, Version: env.Version, Fingerprint: env.Fingerprint, SelfTest: env.SelfTest,
-		}})
+		n.post(scheduler.Plan{Nonce: p.nonce, Need: env.Need()})
 	}
-	if p.engine, err = n.parts.Renderer.Take(ctx, renderer.Own); err != nil {
+	if p.engine, err = n.parts.Renderer.Take(ctx, renderer.Own, env.Fingerprint); err != nil {
 		return nil, err
 	}
 	p.emit(Event{Event: "planning"})

@@ -10,6 +10,8 @@ type PublishRequest struct {
 	Args       []string `json:"args"`                  // arguments of `manim render`
 	Dir        string   `json:"dir"`                   // absolute working folder
 	Env        []string `json:"env"`                   // "key=value"
+	Manim      string   `json:"manim,omitempty"`       // version to render with; "": that of the first environment
+	Python     string   `json:"python,omitempty"`      // absolute path of the interpreter to render with; "": by Manim
 	CellFrames uint32   `json:"cell_frames,omitempty"` // length of a cell; 0: by the grid's rule
 	LocalSlots *uint32  `json:"local_slots,omitempty"` // cells of this job rendered here at a time; nil: all slots
 	Assets     []string `json:"assets,omitempty"`      // files to share that the scene may not read while it is planned: paths or patterns

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"meshnode/job"
@@ -16,8 +17,7 @@ import (
 // readiness is what this node knows of its own renderer.
 type readiness struct {
 	known chan struct{} // closed when the first look is over
-	env   job.Environment
-	err   error // why there is none, and what to do
+	err   error         // why it does not work here, and what to do
 }
 
 // resourcesEvery is how often free disk and memory are looked at again.
@@ -26,19 +26,19 @@ const resourcesEvery = 30 * time.Second
 // followResources looks at the renderer once, and at the machine again and
 // again.
 func (n *Node) followResources() {
-	env, err := n.lookAtRenderer()
+	envs, err := n.environments()
 	n.mu.Lock()
-	n.readiness.env, n.readiness.err = env, err
+	n.readiness.err = err
 	n.mu.Unlock()
 	close(n.readiness.known)
 	if err != nil {
 		n.log.Warn("this node does not render", "reason", err)
 		n.warnAdvert(func(a *job.Advert) { a.Lacks = short(err) })
 	} else {
-		n.parts.Renderer.Warm(renderer.Own)
+		n.parts.Renderer.Warm(renderer.Own, envs[0].Fingerprint)
 		tier, err := n.parts.Renderer.Sandbox(n.ctx)
 		n.warnAdvert(func(a *job.Advert) {
-			a.Environments, a.Sandbox = []job.Environment{env}, tier
+			a.Environments, a.Sandbox = envs, tier
 			if err != nil {
 				a.Sandbox, a.Lacks = "none", short(err)
 			}
@@ -47,9 +47,12 @@ func (n *Node) followResources() {
 		case err != nil && n.ctx.Err() == nil:
 			n.log.Warn("this node renders only its own jobs", "reason", err)
 		case err == nil:
-			n.log.Info("ready to render for others", "renderer", env.Renderer+" "+env.Version, "sandbox", tier)
+			n.log.Info("ready to render for others", "renderers", renderers(envs), "sandbox", tier)
 		}
-		n.selfTest()
+		for _, env := range envs {
+			n.selfTest(env.Fingerprint)
+		}
+		n.parts.Renderer.Warm(renderer.Foreign, envs[0].Fingerprint)
 	}
 	tick := time.NewTicker(resourcesEvery)
 	defer tick.Stop()
@@ -69,49 +72,75 @@ func short(err error) string {
 	return text[:min(len(text), job.MaxText)]
 }
 
-func (n *Node) lookAtRenderer() (job.Environment, error) {
+// renderers names environments for people.
+func renderers(envs []job.Environment) string {
+	names := make([]string, len(envs))
+	for i, e := range envs {
+		names[i] = e.Renderer + " " + e.Version
+	}
+	return strings.Join(names, ", ")
+}
+
+// environments returns what the renderer has here, at least one.
+func (n *Node) environments() ([]job.Environment, error) {
 	ctx, cancel := context.WithTimeout(n.ctx, time.Minute)
 	defer cancel()
 	envs, err := n.parts.Renderer.Environments(ctx)
-	if err != nil {
-		return job.Environment{}, err
+	if err == nil && len(envs) == 0 {
+		err = fmt.Errorf("%s is not installed here: run \"meshnode setup\"", n.parts.Renderer.Name())
 	}
-	if len(envs) == 0 {
-		return job.Environment{}, fmt.Errorf("%s is not installed here: run \"meshnode setup\"", n.parts.Renderer.Name())
-	}
-	return envs[0], nil
+	return envs, err
 }
 
-// selfTest measures the renderer, and with that warms an engine for others.
-func (n *Node) selfTest() {
+// selfTest tries the renderer in one of its environments, and tells the mesh what
+// came of it. The speed of the node is that of its first environment.
+func (n *Node) selfTest(env string) {
 	ctx, cancel := context.WithTimeout(n.ctx, 2*time.Minute)
 	defer cancel()
-	hash, speed, err := n.parts.Renderer.SelfTest(ctx)
+	result, err := n.parts.Renderer.SelfTest(ctx, env)
 	if err != nil {
 		if n.ctx.Err() == nil {
-			n.log.Warn("self-test failed", "err", err)
+			n.log.Warn("self-test failed", "environment", env[:min(len(env), 12)], "err", err)
 		}
 		return
 	}
-	n.mu.Lock()
-	n.readiness.env.SelfTest = hash
-	env := n.readiness.env
-	n.mu.Unlock()
-	n.warnAdvert(func(a *job.Advert) { a.Environments, a.Speed = []job.Environment{env}, speed })
-	n.parts.Renderer.Warm(renderer.Foreign)
+	envs, err := n.environments() // with the result
+	if err != nil {
+		return
+	}
+	n.warnAdvert(func(a *job.Advert) {
+		a.Environments = envs
+		if env == envs[0].Fingerprint {
+			a.Speed = result.Speed
+		}
+	})
 }
 
-// environment returns the environment for jobs of this node, as soon as it is
+// environment returns the environment for a job of this node, as soon as that is
 // known, or why there is none.
-func (n *Node) environment(ctx context.Context) (job.Environment, error) {
+func (n *Node) environment(ctx context.Context, req PublishRequest) (job.Environment, error) {
 	select {
 	case <-n.readiness.known:
 	case <-ctx.Done():
 		return job.Environment{}, ctx.Err()
 	}
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.readiness.env, n.readiness.err
+	err := n.readiness.err
+	n.mu.Unlock()
+	if err != nil {
+		return job.Environment{}, err
+	}
+	env, err := n.parts.Renderer.Choose(ctx, renderer.Wish{Version: req.Manim, Program: req.Python})
+	if err != nil || env.SelfTest != "" || req.Manim == "" && req.Python == "" {
+		return env, err
+	}
+	// It was set up after this node began. Without a self-test, peers that have
+	// other libraries would be refused.
+	result, err := n.parts.Renderer.SelfTest(ctx, env.Fingerprint)
+	if err == nil {
+		env.SelfTest = result.Hash
+	}
+	return env, err
 }
 
 // Pause makes the node take no more work of others, or take it again. What it

@@ -26,6 +26,11 @@ func (n *Node) Status() Status {
 	if advert.Lacks != "" {
 		s.Notes = append(s.Notes, advert.Lacks)
 	}
+	for _, j := range n.schedulerJobs() {
+		if note := "renderer: " + j.Unfit; j.Unfit != "" && !slices.Contains(s.Notes, note) {
+			s.Notes = append(s.Notes, note)
+		}
+	}
 	ctx, cancel := context.WithTimeout(n.ctx, time.Second)
 	defer cancel()
 	s.Blocks, _ = n.parts.Store.Usage(ctx)

@@ -49,9 +49,17 @@ func (n *Node) workOn(id job.ID) *work {
 
 // warm starts an engine for a job that may come.
 func (n *Node) warm(need job.Need) {
-	if need.Renderer == n.parts.Renderer.Name() {
-		n.parts.Renderer.Warm(renderer.Foreign)
+	if env, err := n.environmentFor(need); err == nil {
+		n.parts.Renderer.Warm(renderer.Foreign, env)
 	}
+}
+
+// environmentFor returns the environment in which jobs of others with that need
+// are rendered here.
+func (n *Node) environmentFor(need job.Need) (string, error) {
+	advert := n.currentAdvert()
+	env, err := advert.Environment(need)
+	return env.Fingerprint, err
 }
 
 // prepareTime bounds the fetch of a job's assets and the loading of an engine.
@@ -95,12 +103,16 @@ func (n *Node) engineOf(w *work) (renderer.Engine, error) {
 	if err := n.parts.Store.Pin(ctx, string(w.job), job.CID(w.job), w.man.Assets); err != nil {
 		return nil, fmt.Errorf("pin: %w", err)
 	}
+	env, err := n.environmentFor(w.man.Need)
+	if err != nil {
+		return nil, err
+	}
 	taken := make(chan struct{}) // the engine starts while the assets travel
 	var engine renderer.Engine
 	var takeErr error
 	go func() {
 		defer close(taken)
-		engine, takeErr = n.parts.Renderer.Take(ctx, renderer.Foreign)
+		engine, takeErr = n.parts.Renderer.Take(ctx, renderer.Foreign, env)
 	}()
 	_, err = n.parts.Store.Fetch(ctx, w.man.Assets, w.from, n.roomFor(job.MaxSetSize))
 	<-taken

@@ -21,30 +21,48 @@ type Renderer interface {
 	// Name is the renderer's name in a manifest: "manim".
 	Name() string
 
-	// Environments returns what is installed and works here, best first, with
-	// the self-tests that are known by now. It is quick. When there is none, the
-	// error says why and what to do.
+	// Environments returns what is installed and works here, the one for jobs of
+	// this machine first, with the self-tests that are known by now. Each has a
+	// fingerprint of its own, by which the methods below know it. It is quick
+	// after the first call. When there is none, the error says why and what to do.
 	Environments(ctx context.Context) ([]job.Environment, error)
 
-	// SelfTest renders the renderer's fixed scene, and returns the hash of its
-	// frames and files and the frames per second of one slot. Environments has
-	// the hash from then on.
-	SelfTest(ctx context.Context) (hash string, speed float64, err error)
+	// Choose returns the environment that a job of this machine asks for, or what
+	// to do to have it.
+	Choose(ctx context.Context, want Wish) (job.Environment, error)
+
+	// SelfTest renders the renderer's fixed scene in an environment, unless what
+	// it gives is known. Environments and Choose have the result from then on.
+	SelfTest(ctx context.Context, env string) (*SelfTest, error)
 
 	// Sandbox returns the tier in which Foreign engines run, or why there is
 	// none and what to do. It is quick after the first call.
 	Sandbox(ctx context.Context) (tier string, err error)
 
-	// Warm starts an idle engine for jobs of that trust, so that the next Take
-	// is quick. It does not wait.
-	Warm(trust Trust)
+	// Warm starts an idle engine of an environment for jobs of that trust, so that
+	// the next Take of it is quick; it takes the place of an idle one of another
+	// environment. It does not wait.
+	Warm(trust Trust, env string)
 
-	// Take returns an engine for one job, warm if there is one. The caller must
-	// Close it.
-	Take(ctx context.Context, trust Trust) (Engine, error)
+	// Take returns an engine of an environment for one job, warm if there is one.
+	// The caller must Close it.
+	Take(ctx context.Context, trust Trust, env string) (Engine, error)
 
 	// Close ends all idle engines.
 	Close() error
+}
+
+// Wish says which environment a job is to be planned in. An empty one leaves it to
+// the renderer.
+type Wish struct {
+	Version string // of the program
+	Program string // absolute path: for manim, of a Python
+}
+
+// SelfTest is what a renderer's fixed scene gave in an environment.
+type SelfTest struct {
+	Hash  string  `json:"hash"`  // of its frames and files
+	Speed float64 `json:"speed"` // frames per second of one slot
 }
 
 // Trust says whose scene an engine will run.

@@ -103,6 +103,9 @@ func (s *Scheduler) manifestFetched(ev ManifestFetched) {
 	s.offerHeard(j)
 	s.recordJob(j)
 	s.takePlan(j)
+	if why := s.unfit(j); why != "" {
+		s.do(Tell{j.id, "not rendered here: " + why})
+	}
 	for _, m := range found.backlog {
 		s.fact(m, m.From)
 	}

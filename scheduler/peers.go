@@ -176,21 +176,7 @@ func suits(a *job.Advert, n job.Need) error {
 		}
 		return errors.New("no slots")
 	}
-	return installed(a, n)
-}
-
-// installed returns nil when one of a node's environments meets the need.
-func installed(a *job.Advert, n job.Need) error {
-	err := fmt.Errorf("no %s", n.Renderer)
-	for _, e := range a.Environments {
-		why := e.Meets(n)
-		if why == nil {
-			return nil
-		}
-		if e.Renderer == n.Renderer {
-			err = why
-		}
-	}
+	_, err := a.Environment(n)
 	return err
 }
 

@@ -34,6 +34,7 @@ type JobStatus struct {
 	Left      time.Duration // estimated; 0: not known
 	Peers     []PeerShare   // by peer id
 	Waiting   string        // why nobody works on it, if so
+	Unfit     string        // what keeps this node from rendering it, if no environment here does
 }
 
 // PeerShare is one peer's part in a job.
@@ -119,6 +120,7 @@ func (s *Scheduler) jobStatus(j *openJob) JobStatus {
 	if total > 0 {
 		st.Left = seconds(left / total)
 	}
+	st.Unfit = s.unfit(j)
 	if j.own() {
 		st.Waiting = j.mine.told
 		if j.mine.assembling {
@@ -126,6 +128,18 @@ func (s *Scheduler) jobStatus(j *openJob) JobStatus {
 		}
 	}
 	return st
+}
+
+// unfit says what keeps this node from rendering a job of another if none of its
+// environments is good enough.
+func (s *Scheduler) unfit(j *openJob) string {
+	if j.own() || len(s.advert.Environments) == 0 {
+		return ""
+	}
+	if _, err := s.advert.Environment(j.manifest.Need); err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 // Holds reports whether a peer holds cells of an open job, by what this node

@@ -81,13 +81,16 @@ func publish(c *cli.Context, in *invocation) error {
 		return usagef("%s: no such file: name the scene's script", in.script)
 	}
 	if in.python != "" {
+		if in.version != "" {
+			return usagef("--python renders with the Manim that is there: leave out --manim")
+		}
 		if in.python, err = pythonPath(in.python); err != nil {
 			return err
 		}
 	}
 	req := node.PublishRequest{
 		Args: in.manim, Dir: dir, Env: jobEnvironment(c), CellFrames: in.cellFrames, LocalSlots: in.slots, Assets: in.assets,
-		DryRun: in.dryRun,
+		Manim: in.version, Python: in.python, DryRun: in.dryRun,
 	}
 	if in.script == "-" {
 		if req.Input, err = typedScript(c.App.Reader, c.App.ErrWriter); err != nil {
@@ -206,9 +209,6 @@ func differences(in *invocation, status node.Status) []string {
 	}
 	if in.noMDNS {
 		idle = append(idle, "--no-mdns")
-	}
-	if in.python != "" {
-		idle = append(idle, "--python")
 	}
 	if len(idle) > 0 {
 		notes = append(notes, fmt.Sprintf("%s: without effect, as a node is running already: give it to \"meshnode run\"", strings.Join(idle, ", ")))

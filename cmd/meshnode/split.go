@@ -30,6 +30,7 @@ type invocation struct {
 	peers      []string
 	noMDNS     bool
 	python     string
+	version    string // of Manim
 	slots      *uint32
 	cellFrames uint32
 	assets     []string
@@ -166,6 +167,8 @@ func (in *invocation) set(opt *option, name, value string) error {
 		in.noMDNS = true
 	case "--python":
 		in.python = value
+	case "--manim":
+		in.version = value
 	case "--slots":
 		n, _ := strconv.ParseUint(value, 10, 32) // checked
 		slots := uint32(n)

@@ -56,7 +56,7 @@ func newProject(t *testing.T) project {
 // plan plans a scene of the project in an own engine.
 func (p project) plan(t *testing.T, r *Renderer, scene string, assets ...string) (renderer.Engine, *renderer.Plan) {
 	t.Helper()
-	own, err := r.Take(t.Context(), renderer.Own)
+	own, err := r.Take(t.Context(), renderer.Own, firstOf(t, r))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func (p project) plan(t *testing.T, r *Renderer, scene string, assets ...string)
 // and what lend gives.
 func elsewhere(t *testing.T, r *Renderer, plan *renderer.Plan, lend func(name string) ([]byte, error)) renderer.Engine {
 	t.Helper()
-	foreign, err := r.Take(t.Context(), renderer.Foreign)
+	foreign, err := r.Take(t.Context(), renderer.Foreign, firstOf(t, r))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +243,7 @@ func TestAssetWithoutAFile(t *testing.T) {
 	p := newProject(t)
 	r := realRenderer(t)
 	defer r.Close()
-	own, err := r.Take(t.Context(), renderer.Own)
+	own, err := r.Take(t.Context(), renderer.Own, firstOf(t, r))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,6 +41,7 @@ const maxScenes = 10_000
 // engine is one Python process tree that serves one job.
 type engine struct {
 	r        *Renderer
+	env      installed
 	trust    renderer.Trust
 	hashSeed string
 	console  console
@@ -89,13 +90,13 @@ type planning struct {
 }
 
 // start starts an engine and waits until it is warm.
-func (r *Renderer) start(ctx context.Context, trust renderer.Trust, hashSeed string) (*engine, error) {
-	f := r.look()
-	if f.err != nil {
-		return nil, f.err
+func (r *Renderer) start(ctx context.Context, trust renderer.Trust, id, hashSeed string) (*engine, error) {
+	env, err := r.byID(id)
+	if err != nil {
+		return nil, err
 	}
-	e := &engine{r: r, trust: trust, hashSeed: hashSeed}
-	h, err := e.startHub(ctx, f)
+	e := &engine{r: r, env: env, trust: trust, hashSeed: hashSeed}
+	h, err := e.startHub(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -103,8 +104,8 @@ func (r *Renderer) start(ctx context.Context, trust renderer.Trust, hashSeed str
 	return e, nil
 }
 
-func (e *engine) startHub(ctx context.Context, f found) (*hub, error) {
-	tier, spec, err := e.r.spec(f, e.trust, e.hashSeed)
+func (e *engine) startHub(ctx context.Context) (*hub, error) {
+	tier, spec, err := e.r.spec(e.env, e.trust, e.hashSeed)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +130,7 @@ func (e *engine) startHub(ctx context.Context, f found) (*hub, error) {
 	case err != nil:
 	case hello.Kind != "hello" || hello.Version != protocolVersion:
 		err = fmt.Errorf("it said %q, version %d", hello.Kind, hello.Version)
-	case hello.Manim != f.env.Manim || hello.HashSeed != e.hashSeed:
+	case hello.Manim != e.env.Manim || hello.HashSeed != e.hashSeed:
 		err = fmt.Errorf("it has Manim %s and hash seed %q", hello.Manim, hello.HashSeed)
 	}
 	if err != nil {
@@ -375,14 +376,9 @@ func (e *engine) Plan(ctx context.Context, req renderer.Request, onPlay func(ren
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	env0, err := e.r.Environments(ctx)
-	if err != nil {
-		return nil, err
-	}
-	p.plan.Need = job.Need{
-		Renderer: env0[0].Renderer, Version: env0[0].Version, Fingerprint: env0[0].Fingerprint, SelfTest: env0[0].SelfTest,
-		Packages: slices.DeleteFunc(p.packages, func(name string) bool { return !slices.Contains(env0[0].Packages, name) }),
-	}
+	in := e.r.describe(e.env)
+	p.plan.Need = in.Need()
+	p.plan.Need.Packages = slices.DeleteFunc(p.packages, func(name string) bool { return !slices.Contains(in.Packages, name) })
 	return &p.plan, nil
 }
 
@@ -414,7 +410,7 @@ func (e *engine) begin(ctx context.Context, hashSeed string) error {
 	// Python reads the seed when it starts: take another process.
 	old := e.hub
 	e.hashSeed = hashSeed
-	h, err := e.startHub(ctx, e.r.look())
+	h, err := e.startHub(ctx)
 	if err != nil {
 		return err
 	}
@@ -593,7 +589,7 @@ func (e *engine) Close() error {
 	err := h.proc.Close()
 	<-h.done
 	if used {
-		e.r.ended(e.trust)
+		e.r.ended(e.trust, e.env.id)
 	}
 	return err
 }

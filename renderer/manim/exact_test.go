@@ -124,7 +124,7 @@ func TestBakedConfiguration(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "manim.cfg"), []byte("[CLI]\nframe_height = 6\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	own, err := r.Take(t.Context(), renderer.Own)
+	own, err := r.Take(t.Context(), renderer.Own, firstOf(t, r))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestBakedConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	foreign, err := r.Take(t.Context(), renderer.Foreign)
+	foreign, err := r.Take(t.Context(), renderer.Foreign, firstOf(t, r))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,8 +4,6 @@ package manim
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,9 +11,7 @@ import (
 	"path/filepath"
 	"sync"
 
-	"meshnode/job"
 	"meshnode/renderer"
-	"meshnode/renderer/manim/environment"
 	"meshnode/renderer/sandbox"
 )
 
@@ -38,18 +34,12 @@ type Renderer struct {
 	found onceValue[found]
 	tier  onceValue[tier]
 
-	mu       sync.Mutex // guards what follows
-	idle     map[renderer.Trust]*starting
-	selfTest *selfTest
-	closed   bool
-	starts   sync.WaitGroup
-}
-
-// found is the environment in use.
-type found struct {
-	env   environment.Environment
-	entry string // the engine's first file
-	err   error
+	mu     sync.Mutex           // guards what follows
+	envs   []installed          // in the order of Environments
+	tests  map[string]*selfTest // by environment
+	idle   map[renderer.Trust]*starting
+	closed bool
+	starts sync.WaitGroup
 }
 
 // tier is the sandbox in use.
@@ -60,7 +50,7 @@ type tier struct {
 
 // New returns the renderer. It starts nothing yet.
 func New(cfg Config) *Renderer {
-	r := &Renderer{cfg: cfg, idle: make(map[renderer.Trust]*starting)}
+	r := &Renderer{cfg: cfg, idle: make(map[renderer.Trust]*starting), tests: make(map[string]*selfTest)}
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	return r
 }
@@ -79,50 +69,18 @@ func (o *onceValue[T]) get(make func() T) T {
 	return o.value
 }
 
-// look finds the environment and unpacks the engine, once.
-func (r *Renderer) look() found {
-	return r.found.get(func() (f found) {
-		envs, err := environment.Find(r.ctx, r.cfg.Home, r.cfg.Python)
-		if err != nil {
-			return found{err: err}
-		}
-		f.env = envs[0]
-		f.entry, f.err = unpack(filepath.Join(r.cfg.Home, "environments"))
-		return f
-	})
-}
-
-// Environments returns the one environment in use.
-func (r *Renderer) Environments(context.Context) ([]job.Environment, error) {
-	f := r.look()
-	if f.err != nil {
-		return nil, f.err
-	}
-	env := job.Environment{Renderer: r.Name(), Version: f.env.Manim, Fingerprint: fingerprint(f.env), Packages: packagesOf(f.env)}
-	if t := r.knownSelfTest(env.Fingerprint); t != nil {
-		env.SelfTest = t.Hash
-	}
-	return []job.Environment{env}, nil
-}
-
-// fingerprint covers what the environment is made of, and the engine itself.
-func fingerprint(env environment.Environment) string {
-	sum := sha256.Sum256([]byte(env.Fingerprint + "\n" + engineDigest))
-	return hex.EncodeToString(sum[:])
-}
-
 // Sandbox returns the tier that held against the probes and in which an engine
 // has started, once tried. That engine is then the idle one.
 func (r *Renderer) Sandbox(ctx context.Context) (string, error) {
-	f := r.look()
-	if f.err != nil {
-		return string(sandbox.None), f.err
+	first, err := r.first()
+	if err != nil {
+		return string(sandbox.None), err
 	}
-	t := r.probe(f)
+	t := r.probe(first)
 	if t.err != nil {
 		return string(t.name), t.err
 	}
-	r.Warm(renderer.Foreign)
+	r.Warm(renderer.Foreign, first.id)
 	r.mu.Lock()
 	s := r.idle[renderer.Foreign]
 	r.mu.Unlock()
@@ -140,10 +98,10 @@ func (r *Renderer) Sandbox(ctx context.Context) (string, error) {
 	}
 }
 
-// probe chooses the tier, once.
-func (r *Renderer) probe(f found) tier {
+// probe chooses the tier, once: it does not depend on the environment.
+func (r *Renderer) probe(env installed) tier {
 	return r.tier.get(func() tier {
-		report := sandbox.Probe(r.ctx, r.runtime(f))
+		report := sandbox.Probe(r.ctx, r.runtime(env))
 		if report.Tier == sandbox.None {
 			return tier{sandbox.None, fmt.Errorf("manim: no sandbox holds here, so other nodes' jobs are refused: %s", report.Reason)}
 		}
@@ -152,32 +110,37 @@ func (r *Renderer) probe(f found) tier {
 }
 
 // runtime is what a sandboxed engine may read.
-func (r *Renderer) runtime(f found) sandbox.Runtime {
+func (r *Renderer) runtime(env installed) sandbox.Runtime {
 	return sandbox.Runtime{
-		ReadOnly: append([]string{filepath.Dir(f.entry)}, f.env.Prefixes...),
+		ReadOnly: append([]string{filepath.Dir(r.look().entry)}, env.Prefixes...),
 		Secret:   []string{r.cfg.Home},
 	}
 }
 
 // starting is an engine that is being started, or is idle.
 type starting struct {
+	env    string
 	done   chan struct{} // closed when it is there, or has failed
 	engine *engine
 	err    error
 }
 
 // Warm starts an idle engine unless there is one. It does not wait.
-func (r *Renderer) Warm(trust renderer.Trust) {
+func (r *Renderer) Warm(trust renderer.Trust, env string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || r.idle[trust] != nil {
+	other := r.idle[trust]
+	if r.closed || other != nil && other.env == env {
 		return
 	}
-	s := &starting{done: make(chan struct{})}
+	if other != nil {
+		r.discard(other)
+	}
+	s := &starting{env: env, done: make(chan struct{})}
 	r.idle[trust] = s
 	r.starts.Go(func() {
 		defer close(s.done)
-		s.engine, s.err = r.start(r.ctx, trust, defaultHashSeed)
+		s.engine, s.err = r.start(r.ctx, trust, env, defaultHashSeed)
 		if s.err != nil {
 			r.mu.Lock()
 			if r.idle[trust] == s {
@@ -192,18 +155,22 @@ func (r *Renderer) Warm(trust renderer.Trust) {
 }
 
 // Take returns the idle engine, or a new one.
-func (r *Renderer) Take(ctx context.Context, trust renderer.Trust) (renderer.Engine, error) {
-	e, err := r.take(ctx, trust)
+func (r *Renderer) Take(ctx context.Context, trust renderer.Trust, env string) (renderer.Engine, error) {
+	e, err := r.take(ctx, trust, env)
 	if err != nil {
 		return nil, err
 	}
 	return e, nil
 }
 
-func (r *Renderer) take(ctx context.Context, trust renderer.Trust) (*engine, error) {
+func (r *Renderer) take(ctx context.Context, trust renderer.Trust, env string) (*engine, error) {
 	r.mu.Lock()
 	s := r.idle[trust]
-	delete(r.idle, trust)
+	if s != nil && s.env == env {
+		delete(r.idle, trust)
+	} else {
+		s = nil
+	}
 	r.mu.Unlock()
 	if s != nil {
 		select {
@@ -217,7 +184,7 @@ func (r *Renderer) take(ctx context.Context, trust renderer.Trust) (*engine, err
 		}
 		r.discard(s)
 	}
-	return r.start(ctx, trust, defaultHashSeed)
+	return r.start(ctx, trust, env, defaultHashSeed)
 }
 
 // discard closes an engine that nobody wants, once it is there.
@@ -245,16 +212,16 @@ func (r *Renderer) Close() error {
 }
 
 // ended is told that an engine's job is over.
-func (r *Renderer) ended(trust renderer.Trust) {
+func (r *Renderer) ended(trust renderer.Trust, env string) {
 	if r.cfg.KeepWarm {
-		r.Warm(trust)
+		r.Warm(trust, env)
 	}
 }
 
 // spec says how an engine is started.
-func (r *Renderer) spec(f found, trust renderer.Trust, hashSeed string) (sandbox.Tier, sandbox.Spec, error) {
+func (r *Renderer) spec(env installed, trust renderer.Trust, hashSeed string) (sandbox.Tier, sandbox.Spec, error) {
 	spec := sandbox.Spec{
-		Argv:   []string{f.env.Python, "-s", f.entry},
+		Argv:   []string{env.Python, "-s", r.look().entry},
 		Limits: sandbox.DefaultLimits(),
 	}
 	own := []string{"PYTHONHASHSEED=" + hashSeed, "PYTHONDONTWRITEBYTECODE=1"}
@@ -267,11 +234,11 @@ func (r *Renderer) spec(f found, trust renderer.Trust, hashSeed string) (sandbox
 		spec.Env = append(os.Environ(), own...)
 		return sandbox.Direct, spec, nil
 	}
-	t := r.probe(f)
+	t := r.probe(env)
 	if t.err != nil {
 		return "", spec, t.err
 	}
-	spec.Runtime = r.runtime(f)
+	spec.Runtime = r.runtime(env)
 	spec.Env = own
 	spec.Limits.Nice = 19
 	spec.Limits.Memory *= int64(max(1, r.cfg.Slots))

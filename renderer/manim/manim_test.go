@@ -59,6 +59,16 @@ func realRenderer(t *testing.T) *Renderer {
 	return New(Config{Home: sharedHome, Scratch: t.TempDir(), Python: python, Slots: 2, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 }
 
+// firstOf returns the environment for jobs of this machine.
+func firstOf(t *testing.T, r *Renderer) string {
+	t.Helper()
+	env, err := r.first()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return env.id
+}
+
 func writeScenes(t *testing.T, dir string) {
 	for name, text := range map[string]string{"scenes.py": scenes, "words.py": `WORD = "mesh"`} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -89,21 +99,22 @@ func TestSelfTestIsRepeatable(t *testing.T) {
 	one, other := realRenderer(t), realRenderer(t)
 	defer one.Close()
 	defer other.Close()
-	first, speed, err := one.SelfTest(t.Context())
+	env := firstOf(t, one)
+	first, err := one.SelfTest(t.Context(), env)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(other.selfTestFile()); err != nil { // not to be read, but to be done again
+	if err := os.Remove(other.selfTestFile(env)); err != nil { // not to be read, but to be done again
 		t.Fatal(err)
 	}
-	if len(first) != 64 || speed <= 0 {
-		t.Errorf("hash %q, %v frames per second", first, speed)
+	if len(first.Hash) != 64 || first.Speed <= 0 {
+		t.Errorf("hash %q, %v frames per second", first.Hash, first.Speed)
 	}
-	second, _, err := other.SelfTest(t.Context())
-	if err != nil || second != first {
-		t.Errorf("then hash %q (%v), first %q", second, err, first)
+	second, err := other.SelfTest(t.Context(), env)
+	if err != nil || second.Hash != first.Hash {
+		t.Errorf("then %+v (%v), first %+v", second, err, first)
 	}
-	if envs, err := one.Environments(t.Context()); err != nil || envs[0].SelfTest != first {
+	if envs, err := one.Environments(t.Context()); err != nil || envs[0].SelfTest != first.Hash {
 		t.Errorf("environment %+v (%v)", envs, err)
 	}
 }
@@ -111,7 +122,7 @@ func TestSelfTestIsRepeatable(t *testing.T) {
 func TestSceneErrorIsManimsOwn(t *testing.T) {
 	r := realRenderer(t)
 	defer r.Close()
-	e, err := r.Take(t.Context(), renderer.Own)
+	e, err := r.Take(t.Context(), renderer.Own, firstOf(t, r))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,65 +11,72 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"meshnode/job"
 	"meshnode/renderer"
 )
 
-// selfTest is what the fixed scene gave. It is kept in the home: it only
-// changes with the environment.
+// selfTest is that of one environment.
 type selfTest struct {
-	Fingerprint string  `json:"fingerprint"`
-	Hash        string  `json:"hash"`
-	Speed       float64 `json:"speed"` // frames per second of one slot
+	running sync.Mutex         // held while the scene is rendered
+	result  *renderer.SelfTest // nil: not known; guarded by the renderer's mu
 }
 
 // selfTestKinds are how the fixed scene is rendered: lossless, for the
 // pictures, and by default, for the encoder.
 var selfTestKinds = [][]string{{"-ql", "-t", "--format", "mov"}, {"-ql"}}
 
-// SelfTest renders the fixed scene, unless what it gives is known.
-func (r *Renderer) SelfTest(ctx context.Context) (hash string, speed float64, err error) {
-	envs, err := r.Environments(ctx)
+// SelfTest renders the fixed scene, unless what it gives is known. The result is
+// kept in the home: it only changes with the environment.
+func (r *Renderer) SelfTest(ctx context.Context, env string) (*renderer.SelfTest, error) {
+	test := r.testOf(env)
+	test.running.Lock()
+	defer test.running.Unlock()
+	if t := r.knownSelfTest(env); t != nil {
+		return t, nil
+	}
+	t, err := r.runSelfTest(ctx, env)
 	if err != nil {
-		return "", 0, err
+		return nil, fmt.Errorf("manim: self-test: %w", err)
 	}
-	if t := r.knownSelfTest(envs[0].Fingerprint); t != nil {
-		return t.Hash, t.Speed, nil
+	data, err := json.Marshal(t)
+	if err == nil {
+		err = os.WriteFile(r.selfTestFile(env), data, 0o600)
 	}
+	if err != nil {
+		return nil, fmt.Errorf("manim: self-test: %w", err)
+	}
+	r.mu.Lock()
+	test.result = t
+	r.mu.Unlock()
+	return t, nil
+}
+
+func (r *Renderer) runSelfTest(ctx context.Context, env string) (*renderer.SelfTest, error) {
 	dir, err := os.MkdirTemp(r.cfg.Scratch, "selftest-")
 	if err != nil {
-		return "", 0, fmt.Errorf("manim: self-test: %w", err)
+		return nil, err
 	}
 	defer os.RemoveAll(dir)
 	if err := os.WriteFile(filepath.Join(dir, "selftest.py"), selfTestScene, 0o600); err != nil {
-		return "", 0, fmt.Errorf("manim: self-test: %w", err)
+		return nil, err
 	}
 	h := sha256.New()
-	t := &selfTest{Fingerprint: envs[0].Fingerprint}
+	t := new(renderer.SelfTest)
 	for _, kind := range selfTestKinds {
-		if t.Speed, err = r.renderSelfTest(ctx, dir, kind, h); err != nil {
-			return "", 0, fmt.Errorf("manim: self-test: %w", err)
+		if t.Speed, err = r.renderSelfTest(ctx, env, dir, kind, h); err != nil {
+			return nil, err
 		}
 	}
 	t.Hash = hex.EncodeToString(h.Sum(nil))
-	r.mu.Lock()
-	r.selfTest = t
-	r.mu.Unlock()
-	data, err := json.Marshal(t)
-	if err == nil {
-		err = os.WriteFile(r.selfTestFile(), data, 0o600)
-	}
-	if err != nil {
-		return "", 0, fmt.Errorf("manim: self-test: %w", err)
-	}
-	return t.Hash, t.Speed, nil
+	return t, nil
 }
 
 // renderSelfTest writes all cells of the fixed scene to w and returns the
 // frames per second.
-func (r *Renderer) renderSelfTest(ctx context.Context, dir string, kind []string, w io.Writer) (float64, error) {
-	e, err := r.take(ctx, renderer.Own)
+func (r *Renderer) renderSelfTest(ctx context.Context, env, dir string, kind []string, w io.Writer) (float64, error) {
+	e, err := r.take(ctx, renderer.Own, env)
 	if err != nil {
 		return 0, err
 	}
@@ -104,24 +111,31 @@ func (r *Renderer) renderSelfTest(ctx context.Context, dir string, kind []string
 	return frames / seconds, nil
 }
 
-func (r *Renderer) selfTestFile() string {
-	return filepath.Join(r.cfg.Home, "environments", "selftest.json")
+func (r *Renderer) selfTestFile(env string) string {
+	return filepath.Join(r.cfg.Home, "environments", fmt.Sprintf("selftest-%.16s.json", env))
 }
 
-// knownSelfTest returns what the fixed scene gave in that environment, or nil.
-func (r *Renderer) knownSelfTest(fingerprint string) *selfTest {
+func (r *Renderer) testOf(env string) *selfTest {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.selfTest == nil {
-		t := new(selfTest)
-		data, err := os.ReadFile(r.selfTestFile())
+	if r.tests[env] == nil {
+		r.tests[env] = new(selfTest)
+	}
+	return r.tests[env]
+}
+
+// knownSelfTest returns what the fixed scene gave in an environment, or nil.
+func (r *Renderer) knownSelfTest(env string) *renderer.SelfTest {
+	test := r.testOf(env)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if test.result == nil {
+		t := new(renderer.SelfTest)
+		data, err := os.ReadFile(r.selfTestFile(env))
 		if err != nil || json.Unmarshal(data, t) != nil {
 			return nil
 		}
-		r.selfTest = t
+		test.result = t
 	}
-	if r.selfTest.Fingerprint != fingerprint {
-		return nil
-	}
-	return r.selfTest
+	return test.result
 }

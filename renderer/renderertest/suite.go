@@ -246,7 +246,11 @@ func (s Subject) start(t *testing.T) (context.Context, renderer.Renderer) {
 
 func take(ctx context.Context, t *testing.T, r renderer.Renderer, trust renderer.Trust) renderer.Engine {
 	t.Helper()
-	e, err := r.Take(ctx, trust)
+	envs, err := r.Environments(ctx)
+	if err != nil {
+		t.Fatalf("environments: %v", err)
+	}
+	e, err := r.Take(ctx, trust, envs[0].Fingerprint)
 	if err != nil {
 		t.Fatalf("take: %v", err)
 	}

@@ -33,6 +33,9 @@ type Renderer struct {
 	Foreign  error                                              // why Foreign engines are refused; nil: they are not
 	Packages []string                                           // of its environment
 	Taken    func(trust renderer.Trust, engine renderer.Engine) // told of every engine; may be nil
+
+	// Installed are environments to have in place of the built-in one.
+	Installed []job.Environment
 }
 
 // Scene is what a synthetic job draws. It is read from a file, as JSON: the
@@ -48,22 +51,48 @@ type Scene struct {
 	Error    string     `json:"error,omitempty"`    // fails the walk
 }
 
-// environment is equal on all machines: synthetic bytes depend on nothing.
+// environment is built in, and equal on all machines: synthetic bytes depend on
+// nothing.
 var environment = job.Environment{Renderer: "synthetic", Version: "1", Fingerprint: "synthetic", SelfTest: "synthetic"}
 
 // Name returns "synthetic".
 func (*Renderer) Name() string { return environment.Renderer }
 
-// Environments returns the one that is built in.
+// Environments returns those that are installed.
 func (r *Renderer) Environments(context.Context) ([]job.Environment, error) {
+	if r.Installed != nil {
+		return r.Installed, nil
+	}
 	env := environment
 	env.Packages = r.Packages
 	return []job.Environment{env}, nil
 }
 
-// SelfTest has nothing to test.
-func (*Renderer) SelfTest(context.Context) (string, float64, error) {
-	return environment.SelfTest, 1, nil
+// Choose returns the first environment of the version.
+func (r *Renderer) Choose(ctx context.Context, want renderer.Wish) (job.Environment, error) {
+	envs, _ := r.Environments(ctx)
+	for _, e := range envs {
+		if want.Version == "" || want.Version == e.Version {
+			return e, nil
+		}
+	}
+	return job.Environment{}, &renderer.UsageError{Text: fmt.Sprintf("there is no synthetic %q", want.Version)}
+}
+
+// SelfTest returns what an environment says of itself.
+func (r *Renderer) SelfTest(ctx context.Context, env string) (*renderer.SelfTest, error) {
+	e, err := r.byID(ctx, env)
+	return &renderer.SelfTest{Hash: e.SelfTest, Speed: 1}, err
+}
+
+func (r *Renderer) byID(ctx context.Context, env string) (job.Environment, error) {
+	envs, _ := r.Environments(ctx)
+	for _, e := range envs {
+		if e.Fingerprint == env {
+			return e, nil
+		}
+	}
+	return job.Environment{}, fmt.Errorf("synthetic: no environment %q", env)
 }
 
 // Sandbox returns a tier that needs no sandbox: a synthetic scene is not a
@@ -71,13 +100,17 @@ func (*Renderer) SelfTest(context.Context) (string, float64, error) {
 func (r *Renderer) Sandbox(context.Context) (string, error) { return "synthetic", r.Foreign }
 
 // Warm does nothing: an engine starts at once.
-func (*Renderer) Warm(renderer.Trust) {}
+func (*Renderer) Warm(renderer.Trust, string) {}
 
 // Close does nothing.
 func (*Renderer) Close() error { return nil }
 
 // Take returns a new engine.
-func (r *Renderer) Take(_ context.Context, trust renderer.Trust) (renderer.Engine, error) {
+func (r *Renderer) Take(ctx context.Context, trust renderer.Trust, env string) (renderer.Engine, error) {
+	in, err := r.byID(ctx, env)
+	if err != nil {
+		return nil, err
+	}
 	if trust == renderer.Foreign && r.Foreign != nil {
 		return nil, r.Foreign
 	}
@@ -85,7 +118,7 @@ func (r *Renderer) Take(_ context.Context, trust renderer.Trust) (renderer.Engin
 	if err != nil {
 		return nil, fmt.Errorf("synthetic: scratch: %w", err)
 	}
-	e := &engine{r: r, dir: dir}
+	e := &engine{r: r, env: in, dir: dir}
 	e.ended, e.end = context.WithCancelCause(context.Background())
 	for _, f := range []struct {
 		name string
@@ -106,6 +139,7 @@ func (r *Renderer) Take(_ context.Context, trust renderer.Trust) (renderer.Engin
 
 type engine struct {
 	r       *Renderer
+	env     job.Environment
 	dir     string
 	in, out *os.Root
 	ended   context.Context
@@ -172,9 +206,11 @@ func (e *engine) Plan(ctx context.Context, req renderer.Request, onPlay func(ren
 	defer e.mu.Unlock()
 	e.scene, e.film = scene, filepath.Join(req.Dir, scene.Name+".film")
 	e.grid = job.Grid(scene.Plays, scene.FPS, req.CellFrames)
+	need := e.env.Need()
+	need.Packages = scene.Packages
 	return &renderer.Plan{
 		Name: scene.Name, Spec: spec, Width: 16, Height: 16, FPS: scene.FPS,
-		Need:  job.Need{Renderer: environment.Renderer, Version: environment.Version, Fingerprint: environment.Fingerprint, SelfTest: environment.SelfTest, Packages: scene.Packages},
+		Need:  need,
 		Plays: scene.Plays, CellFrames: req.CellFrames, Files: files, Whole: frames == 0,
 		Root: req.Dir, Lendable: scene.Late,
 	}, nil
