@@ -187,7 +187,7 @@ func (e *engine) listen(h *hub) {
 		w.answer <- cellResult{err: err}
 	}
 	clear(h.cells)
-	if e.planning != nil {
+	if e.planning != nil && e.hub == h { // a process of another hash seed may have taken its place
 		e.planning.done <- err
 		e.planning = nil
 	}
