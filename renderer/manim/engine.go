@@ -459,7 +459,7 @@ func (e *engine) Load(ctx context.Context, m *job.Manifest, missing renderer.Mis
 	dirs := h.proc.Dirs()
 	if err := h.pipe.send(map[string]any{
 		"t": "work", "spec": s.Engine, "plays": [][2]any{}, "cell_frames": m.CellFrames, "slots": e.r.cfg.Slots,
-		"in": dirs.In, "out": dirs.Out,
+		"in": dirs.In, "out": dirs.Out, "exact": m.Need.Fingerprint == e.env.id,
 	}); err != nil {
 		return err
 	}

@@ -7,3 +7,4 @@ the scene; they step it frame by frame through Manim's own code and draw only th
 """
 
 VERSION = 1  # of the protocol; docs/engine.md
+PLAN_DIGESTS = ".digests"  # file of the leader, for the hub's other walkers

@@ -54,7 +54,6 @@ class Guide:
 def install(walker: Walker, guide: Guide) -> None:
     """Let the walker lead Manim's cairo renderer."""
     cached = False  # the play about to begin
-    playing: Any = None  # the scene
 
     def pixels_of(renderer: CairoRenderer) -> Any:
         return renderer.camera.__dict__["pixel_array"]
@@ -96,8 +95,7 @@ def install(walker: Walker, guide: Guide) -> None:
         cached = False
 
     def save_static_frame_data(self: CairoRenderer, scene: Any, static_mobjects: Any) -> Any:
-        nonlocal playing
-        playing = scene
+        walker.scene = scene
         frozen = scene.is_current_animation_frozen_frame()
         walker.enter_play(frozen, *_steps(self, scene, frozen))
         if walker.needs_pixels:
@@ -138,7 +136,7 @@ def install(walker: Walker, guide: Guide) -> None:
 
     def end_animation(self: SceneFileWriter, *args: Any, **kwargs: Any) -> None:
         walker.end_play()
-        guide.play_ended(playing)
+        guide.play_ended(walker.scene)
 
     def get_frame(self: CairoRenderer) -> Any:
         if drawing.is_stale(self.camera):

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import VERSION, grid, late
+from . import PLAN_DIGESTS, VERSION, grid, late
 from .protocol import Channel, Closed, Pipes
 
 CHECKPOINTS = 12  # parked forks kept per job, besides the walkers that have just drawn a cell
@@ -89,6 +89,7 @@ class Hub:
         self.slots = 1
         self.wanted: list[int] = []  # cells asked for and not yet given to a walker, in the order of asking
         self.ahead = 0  # cells drawn at a time before anybody has asked, while the plan is made
+        self.early: list[dict] = []  # cells drawn so, until the plan is there to compare them with
         self.may_fork = True
         self.lacking: dict[str, list[Body]] = {}  # files of the project that walkers wait for
         self.done = False
@@ -283,7 +284,10 @@ class Hub:
                 new.cell = new.first_order["cell"]
         elif kind == "cell":
             body.drew = True
-            self.pipes.send(message)
+            if self.spec is None:
+                self.early.append(message)
+            else:
+                self.tell_cell(message)
         elif kind == "need":
             self.lacking.setdefault(message["path"], []).append(body)
             if len(self.lacking[message["path"]]) == 1:
@@ -299,7 +303,7 @@ class Hub:
             self.may_fork = body.guide = False
             self.take_back(body)
         elif kind == "restart":
-            self.plays, self.cells, self.wanted, body.leader = [], [], [], False
+            self.plays, self.cells, self.wanted, self.early, body.leader = [], [], [], [], False
             self.pipes.send(
                 {"t": "restart", "text": "the scene looks at its own pixels: every frame is drawn"}
             )
@@ -315,6 +319,7 @@ class Hub:
             body.ended = True
             self.spec = json.loads(message["spec"])
             self.ahead, self.wanted = 0, []
+            self.tell_early()
             self.pipes.send(message)
         elif kind == "play":
             self.fps = message.pop("fps")
@@ -327,6 +332,20 @@ class Hub:
             if kind in ("finished", "scene_error", "usage_error", "scenes"):
                 body.leader = False
             self.pipes.send(message)
+
+    def tell_cell(self, message: dict) -> None:
+        message.pop("own")
+        self.pipes.send(message)
+
+    def tell_early(self) -> None:
+        """Cells that were drawn while the plan was made count if their walkers went on like the leader."""
+        from . import digest
+
+        plan = digest.load(self.folder / PLAN_DIGESTS)
+        for message in self.early:
+            if message["own"] is not None and digest.agrees(plan, message["own"]):
+                self.tell_cell(message)
+        self.early = []
 
     def bury(self, body: Body) -> None:
         """A walker has ended."""
@@ -415,6 +434,7 @@ class Hub:
             "image": cell.image,
             "images": cell.images,
             "play_frames": self.plays[cell.play].frames,
+            "digests": str(self.folder / PLAN_DIGESTS) if self.job["t"] == "plan" and self.spec else None,
         }
         guide = next((body for body in self.bodies if body.guide and not body.standing), None)
         able = [b for b in self.bodies if b.standing and b.frame <= cell.first and not b.ended]

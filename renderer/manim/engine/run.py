@@ -19,7 +19,20 @@ from manim import config
 from manim.cli.render import commands
 from manim.utils import module_ops
 
-from . import assemble, encode, features, fresh, grid, hooks, late, packages, private, settings
+from . import (
+    PLAN_DIGESTS,
+    assemble,
+    digest,
+    encode,
+    features,
+    fresh,
+    grid,
+    hooks,
+    late,
+    packages,
+    private,
+    settings,
+)
 from .trace import Trace
 from .walker import Diverged, Walker, explain, leave, settle_memory
 
@@ -70,6 +83,7 @@ def replay(walker: Walker, order: dict, spec: dict, plays: list) -> None:
     """Run the user's command once more, for cells before every checkpoint; ends the process."""
     _enter(walker, order, "replay", {"order": order, "spec": spec, "plays": plays})
     _follow(walker, spec, plays)
+    walker.samples.follow(walker.folder / PLAN_DIGESTS, exact=True)
     Leader(walker, {**order, "seed": spec["seed"]}).run()
 
 
@@ -299,7 +313,7 @@ class Leader(hooks.Guide):
                 "first": walker.play_first,
                 "frames": play.frames,
                 "frozen": play.frozen,
-                "name": _name_of(scene),
+                "name": digest.name_of(scene),
                 "fps": walker.fps,
             }
         )
@@ -342,6 +356,9 @@ class Leader(hooks.Guide):
         names = walker.folder / late.NAMES
         names.write_text(json.dumps(self.trace.names(), separators=(",", ":")))
         files.append((late.NAMES, str(names)))
+        digests = walker.folder / PLAN_DIGESTS
+        walker.samples.save(digests)
+        files.append((digest.NAME, str(digests)))
         for at in range(0, len(files), 500):
             walker.report({"t": "files", "files": files[at : at + 500]})
         walker.report(
@@ -408,14 +425,6 @@ class Leader(hooks.Guide):
         self.failure = capture.get()
 
 
-def _name_of(scene: Any) -> str:
-    """What Manim's progress bar would say."""
-    animations = scene.animations or []
-    if not animations:
-        return ""
-    return str(animations[0])[:100] + (", etc." if len(animations) > 1 else "")
-
-
 def work(walker: Walker, order: dict, spec: dict, plays: list) -> None:
     """Run the scene of a plan somewhere else, from its first line; ends the process."""
     if spec["v"] != SPEC or spec["manim"] != manim.__version__:
@@ -428,6 +437,7 @@ def work(walker: Walker, order: dict, spec: dict, plays: list) -> None:
         fresh.become(walker, "work", arguments, spec["hash_seed"], folder)
     _follow(walker, spec, plays)
     source = Path(order["in"]).resolve()
+    walker.samples.follow(source / digest.NAME, order.get("exact", True))
     script = source / ("typed" if spec["typed"] else "project") / spec["script"]
     hooks.install(walker, Worker(walker))
     os.environ["HOME"] = spec["home"]  # "~" is part of the paths that the scene read

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import grid, late, private
+from . import digest, grid, late, private
 from .encode import ImageCell, VideoCell
 from .protocol import Channel, Closed
 
@@ -60,7 +60,12 @@ class Walker:
         self.play_counts = False  # its frames are to be drawn
         self.passing = False  # the play lies before those that the command asks for (-n)
         self.play_hidden = False  # its frames exist in Manim's cache
+        self.play_exact = False  # it will have play_upper frames, not fewer
         self.needs_pixels = False  # frames inside the current play may be drawn, now or by a fork
+
+        self.scene: Any = None  # known when the first play begins
+        self.samples = digest.Samples()
+        self._sampled = -1  # frames of the current play after which a digest was taken last
 
         self.files: private.Files | None = None  # as this walker sees them
         self.written: Callable[[], list[str]] = list  # the files that the leader has written so far
@@ -91,7 +96,7 @@ class Walker:
     def begin_play(self, write: bool, cached: bool) -> None:
         """A play begins. write: its frames are part of the film; cached: they exist already."""
         self.in_play = True
-        self.play_first, self.play_steps = self.frame, 0
+        self.play_first, self.play_steps, self._sampled = self.frame, 0, -1
         if self.table is not None:
             cached = len(self.plays) in self.hidden
         self.play_counts = counts = write and not cached
@@ -108,7 +113,7 @@ class Walker:
 
     def enter_play(self, frozen: bool, upper: int, exact: bool) -> None:
         """The animations have begun, nothing of the play is drawn yet. exact: it has upper frames, not fewer."""
-        self.play_frozen, self.play_upper = frozen, upper
+        self.play_frozen, self.play_upper, self.play_exact = frozen, upper, exact
         if not self.play_counts:
             return
         self._compare_start(frozen, upper, exact)
@@ -151,6 +156,9 @@ class Walker:
         self.play_steps += 1
         if not self.play_counts:
             return
+        last = self.play_exact and self.play_steps == self.play_upper
+        if last or self.play_steps % self._length() == 0:
+            self._sample()
         if self._drawing():
             self._write(pixels, 1)
         else:
@@ -161,6 +169,7 @@ class Walker:
         self.play_steps = n
         if not self.play_counts:
             return
+        self._sample()
         end = self.frame + n
         while self.frame < end:
             if self.frame > self.play_first:
@@ -180,8 +189,11 @@ class Walker:
             )
         if self.play_hidden:
             self.hidden[len(self.plays)] = self.play_steps
+        self._sample()
         self.plays.append(play)
         self.in_play = False
+        if self._cell is not None and self.frame == self._target[2]:
+            self._cell_done()
 
     def end_scene(self) -> None:
         """A walker that is not the leader has no business at the end of a scene."""
@@ -199,6 +211,26 @@ class Walker:
         if self._stop != FOREVER:
             return self._stop
         return self.frame + self._length() - (self.frame - self.play_first) % self._length()
+
+    def _sample(self) -> None:
+        """Take a digest of the scene here, for the plan or to compare with the plan.
+
+        Places: before a frozen play is drawn; in others where cells may end, and after the last frame. Where the last
+        frame is not known to be it until the play is over, there; the last cell waits for that. So no cell is reported
+        that was drawn on the way to another state than the plan's.
+        """
+        if self._sampled == self.play_steps or self.kind not in ("video", "images"):
+            return
+        self._sampled = self.play_steps
+        differs = self.samples.note(len(self.plays), self.play_steps, digest.take(self.scene))
+        if differs:
+            raise Diverged(
+                f"play {len(self.plays)}{self._name()} differs from the plan after {self.play_steps} frames: {differs}"
+            )
+
+    def _name(self) -> str:
+        name = digest.name_of(self.scene)
+        return f" ({name})" if name else ""
 
     # Standing and going.
 
@@ -267,6 +299,8 @@ class Walker:
         self._picture = (order["image"], order["images"])
         self._target_play_frames = order["play_frames"]
         self._started = self.cpu()
+        if order.get("digests") and not self.samples.follows:
+            self.samples.follow(Path(order["digests"]), exact=True)
 
     def walk(self, frame: int) -> None:
         """Go to a frame and stand there."""
@@ -282,19 +316,24 @@ class Walker:
                 self._cell = VideoCell(self.folder, cell, self.encoder, end - first, self._target_play_frames)
         self._cell.write(pixels, repeat)
         self.frame += repeat
-        if self.frame == end:
-            paths, self._cell = self._cell.finish(), None
-            self.report(
-                {
-                    "t": "cell",
-                    "cell": cell,
-                    "files": [[os.path.basename(p), os.stat(p).st_size] for p in paths],
-                    "frames": end - first,
-                    "seconds": time.monotonic() - self._arrived_at,
-                    "walk": self._arrived - self._started,
-                }
-            )
-            self.stand()
+        if self.frame == end and self._sampled == self.play_steps:
+            self._cell_done()
+
+    def _cell_done(self) -> None:
+        cell, first, end = self._target
+        paths, self._cell = self._cell.finish(), None
+        self.report(
+            {
+                "t": "cell",
+                "cell": cell,
+                "files": [[os.path.basename(p), os.stat(p).st_size] for p in paths],
+                "frames": end - first,
+                "seconds": time.monotonic() - self._arrived_at,
+                "walk": self._arrived - self._started,
+                "own": self.samples.own(),
+            }
+        )
+        self.stand()
 
     def _hear_drop(self) -> bool:
         """Whether the hub has told us to leave the current cell. The walker is then without one."""
@@ -380,6 +419,7 @@ class Walker:
         self._cpu_before = cpu - time.process_time()
         self.leader = False
         self._children = []
+        self.samples.mark()
         self.written = list
         if self.files is not None:
             self.files.adopt(files)
