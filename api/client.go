@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"mime"
 	"net"
 	"net/http"
 	"net/url"
@@ -42,7 +43,7 @@ type Error struct {
 func (e *Error) Error() string { return e.Text }
 
 // Client talks to the node that owns one home. All methods are safe for
-// concurrent use; all but Publish and Hold give up after ten seconds.
+// concurrent use; all but Publish, Follow and Hold give up after ten seconds.
 type Client struct {
 	http *http.Client
 }
@@ -67,12 +68,12 @@ func NewClient(home string) *Client {
 // has finished or failed, which is not an error of Publish. Ending ctx before
 // that cancels the job.
 func (c *Client) Publish(ctx context.Context, req node.PublishRequest, on func(node.Event)) error {
-	body, err := c.open(ctx, http.MethodPost, "/v1/publish", req)
+	resp, err := c.open(ctx, http.MethodPost, "/v1/publish", req)
 	if err != nil {
 		return err
 	}
-	defer body.Close()
-	lines := bufio.NewScanner(body)
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
 	lines.Buffer(nil, maxEvent)
 	for lines.Scan() {
 		if len(lines.Bytes()) == 0 {
@@ -94,6 +95,28 @@ func (c *Client) Publish(ctx context.Context, req node.PublishRequest, on func(n
 		return fmt.Errorf("%w: %w", ErrBroken, err)
 	}
 	return ErrBroken
+}
+
+// Film is a film that is being rendered, as a fragmented MP4. Reading it waits
+// for what is not there yet, and ends with [io.ErrUnexpectedEOF] when the job
+// does not bring a whole film.
+type Film struct {
+	io.ReadCloser
+	Name string // of its file: the scene's, with an extension
+}
+
+// Follow begins to watch a job that was published on this node, named as for
+// Cancel. The caller must close the film.
+func (c *Client) Follow(ctx context.Context, id string, req node.FollowRequest) (*Film, error) {
+	resp, err := c.open(ctx, http.MethodPost, "/v1/jobs/"+url.PathEscape(id)+"/follow", req)
+	if err != nil {
+		return nil, err
+	}
+	film := &Film{ReadCloser: resp.Body, Name: "film.mp4"}
+	if _, params, err := mime.ParseMediaType(resp.Header.Get("Content-Disposition")); err == nil && params["filename"] != "" {
+		film.Name = params["filename"]
+	}
+	return film, nil
 }
 
 // Status returns what the node knows of itself, its peers and its jobs.
@@ -137,7 +160,11 @@ func (c *Client) Stop(ctx context.Context) error {
 // Hold keeps a node that was started for clients alive until the result is
 // closed or ctx ends.
 func (c *Client) Hold(ctx context.Context) (io.Closer, error) {
-	return c.open(ctx, http.MethodGet, "/v1/hold", nil)
+	resp, err := c.open(ctx, http.MethodGet, "/v1/hold", nil)
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
 }
 
 // call makes one request and decodes the answer into out, unless that is nil.
@@ -145,15 +172,15 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	ctx, cancel := context.WithTimeoutCause(ctx, callTimeout,
 		fmt.Errorf("api: the node did not answer within %v: see node.log in its home, or end it and start it again", callTimeout))
 	defer cancel()
-	body, err := c.open(ctx, method, path, in)
+	resp, err := c.open(ctx, method, path, in)
 	if err != nil {
 		return err
 	}
-	defer body.Close()
+	defer resp.Body.Close()
 	if out == nil {
 		return nil
 	}
-	if err := json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(out); err != nil {
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(out); err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -162,9 +189,9 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	return nil
 }
 
-// open makes one request and returns the body of its answer, for the caller to
-// close, or the node's refusal as an *Error.
-func (c *Client) open(ctx context.Context, method, path string, in any) (io.ReadCloser, error) {
+// open makes one request and returns its answer, for the caller to close the
+// body, or the node's refusal as an *Error.
+func (c *Client) open(ctx context.Context, method, path string, in any) (*http.Response, error) {
 	var content io.Reader
 	if in != nil {
 		data, err := json.Marshal(in)
@@ -185,7 +212,7 @@ func (c *Client) open(ctx context.Context, method, path string, in any) (io.Read
 		return nil, failure(ctx, err)
 	}
 	if resp.StatusCode < 300 {
-		return resp.Body, nil
+		return resp, nil
 	}
 	defer resp.Body.Close()
 	var refusal struct {

@@ -156,6 +156,34 @@ func TestClientPublish(t *testing.T) {
 
 var errAny = errors.New("any error")
 
+func TestClientFollow(t *testing.T) {
+	c := fakeNode(t, t.TempDir(), func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if got, want := r.Method+" "+r.URL.EscapedPath()+" "+string(body), `POST /v1/jobs/abcd/follow {"preview":true}`; got != want {
+			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprint(w, `{"error":"no such job"}`)
+			return
+		}
+		w.Header().Set("Content-Disposition", `inline; filename=Sine.mp4`)
+		fmt.Fprint(w, "the beginning")
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	film, err := c.Follow(testContext(t), "abcd", node.FollowRequest{Preview: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer film.Close()
+	got, err := io.ReadAll(film)
+	if string(got) != "the beginning" || film.Name != "Sine.mp4" || !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("%s: %q, %v", film.Name, got, err)
+	}
+	var refused *Error
+	if _, err := c.Follow(testContext(t), "none", node.FollowRequest{}); !errors.As(err, &refused) || refused.Text != "no such job" {
+		t.Errorf("refusal: %v", err)
+	}
+}
+
 // TestClientPublishCanceled checks that ending the context tells the node.
 func TestClientPublishCanceled(t *testing.T) {
 	left := make(chan struct{})

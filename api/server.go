@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"mime"
 	"net"
 	"net/http"
 	"os"
@@ -124,6 +125,7 @@ func (s *server) routes() http.Handler {
 		}
 		w.WriteHeader(http.StatusNoContent)
 	})
+	mux.HandleFunc("POST /v1/jobs/{id}/follow", s.follow)
 	mux.HandleFunc("POST /v1/pause", func(w http.ResponseWriter, r *http.Request) {
 		var body struct {
 			Paused *bool `json:"paused"`
@@ -188,6 +190,30 @@ func (s *server) publish(w http.ResponseWriter, r *http.Request) {
 			out.Flush()
 		}
 	})
+}
+
+// follow streams the film of a job while it is rendered. It is broken off, so
+// that the client can tell, when there will be no whole film.
+func (s *server) follow(w http.ResponseWriter, r *http.Request) {
+	var req node.FollowRequest
+	if !read(w, r, &req) {
+		return
+	}
+	viewing, err := s.node.Follow(r.PathValue("id"), req)
+	if err != nil {
+		fail(w, http.StatusNotFound, err)
+		return
+	}
+	defer viewing.End()
+	defer s.client()()
+	w.Header().Set("Content-Type", "video/mp4")
+	w.Header().Set("Content-Disposition", mime.FormatMediaType("inline", map[string]string{"filename": viewing.Name + ".mp4"}))
+	w.WriteHeader(http.StatusOK)
+	flush := func() { http.NewResponseController(w).Flush() }
+	flush()
+	if viewing.Write(r.Context(), w, flush) != nil {
+		panic(http.ErrAbortHandler)
+	}
 }
 
 // hold keeps a node for clients alive.

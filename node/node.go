@@ -62,7 +62,8 @@ type Node struct {
 	readiness readiness
 	works     map[job.ID]*work
 	published map[job.Nonce]*publication
-	history   []JobStatus // of jobs published here that have ended, oldest first
+	streams   map[job.ID]*stream // of jobs published here, until nobody watches them any more
+	history   []JobStatus        // of jobs published here that have ended, oldest first
 	names     map[job.PeerID]string
 }
 
@@ -76,7 +77,8 @@ func New(parts Parts) (*Node, error) {
 		parts: parts, self: parts.Network.Self(), log: parts.Log, start: time.Now(),
 		events: make(chan scheduler.Event, queueLength), asks: make(chan func(*scheduler.Scheduler)), down: make(chan struct{}),
 		advert: parts.Advert, works: make(map[job.ID]*work), published: make(map[job.Nonce]*publication),
-		names: map[job.PeerID]string{parts.Network.Self(): parts.Advert.Name},
+		streams: make(map[job.ID]*stream),
+		names:   map[job.PeerID]string{parts.Network.Self(): parts.Advert.Name},
 	}
 	n.asked.waiting = make(map[uint64]chan []byte)
 	n.readiness.known = make(chan struct{})

@@ -31,6 +31,7 @@ type publication struct {
 	engine renderer.Engine
 	lender *lender // nil while it is being planned
 	cancel context.CancelCauseFunc
+	stream *stream // nil: nothing to watch before the end
 	state  string
 	news   chan Event // to the client; closed before the last event
 
@@ -70,6 +71,9 @@ func (n *Node) job(ctx context.Context, req PublishRequest, emit func(Event)) (E
 	n.mu.Unlock()
 
 	film, err := n.film(ctx, p, req)
+	if p.stream != nil {
+		p.stream.end()
+	}
 	if err != nil && ctx.Err() != nil { // whatever failed, failed because of that
 		err = context.Cause(ctx)
 	}
@@ -238,6 +242,10 @@ func (n *Node) distribute(ctx context.Context, p *publication, plan *renderer.Pl
 	w.mu.Unlock()
 	n.mu.Lock()
 	p.id, p.man, p.lender, p.state = id, man, newLender(plan), "rendering"
+	if plan.Stream {
+		p.stream = newStream(man)
+		n.streams[id] = p.stream
+	}
 	n.mu.Unlock()
 	p.emit(Event{
 		Event: "planned", Job: id, Name: plan.Name, Frames: man.Frames(), Plays: uint32(len(man.Plays)), Cells: uint32(len(man.Grid())),
@@ -249,6 +257,7 @@ func (n *Node) distribute(ctx context.Context, p *publication, plan *renderer.Pl
 	tick := time.NewTicker(progressEvery)
 	defer tick.Stop()
 	var last Event
+	told := p.stream == nil // that there is something to watch
 	for {
 		select {
 		case <-ctx.Done():
@@ -258,9 +267,14 @@ func (n *Node) distribute(ctx context.Context, p *publication, plan *renderer.Pl
 		case cells := <-p.cells:
 			return cells, nil
 		case <-tick.C:
-			if now := n.progress(id); !equalProgress(now, last) {
+			now := n.progress(id)
+			if !equalProgress(now, last) {
 				deliver(p.news, now)
 				last = now
+			}
+			if !told && now.Seconds > worthWatching && p.stream.begun() {
+				told = true
+				p.emit(Event{Event: "watchable", Job: id, Name: plan.Name, Preview: plan.Preview && !plan.Sound})
 			}
 		}
 	}
@@ -273,6 +287,10 @@ func (n *Node) manifest(p *publication, plan *renderer.Plan) *job.Manifest {
 		Width: plan.Width, Height: plan.Height, FPS: plan.FPS, Plays: plan.Plays, CellFrames: plan.CellFrames, Walk: plan.Walk,
 	}
 }
+
+// worthWatching is how many seconds of rendering must be left for a film to be
+// watched meanwhile: a finished one is better to watch.
+const worthWatching = 3
 
 // localSlots is how many cells of a job of this node are rendered here at a
 // time.
@@ -318,7 +336,7 @@ func (n *Node) assemble(ctx context.Context, p *publication, cells map[uint32]jo
 		}
 		files[cell] = names
 	}
-	film, err := p.engine.Assemble(ctx, files)
+	film, err := p.engine.Assemble(ctx, files, p.stream != nil && p.stream.decide())
 	if err != nil {
 		return nil, err
 	}
@@ -394,7 +412,7 @@ func (n *Node) Cancel(id string) error {
 	defer n.mu.Unlock()
 	var found []*publication
 	for _, p := range n.published {
-		if p.id != "" && len(id) >= 4 && len(id) <= len(p.id) && string(p.id[len(p.id)-len(id):]) == id {
+		if endsIn(p.id, id) {
 			found = append(found, p)
 		}
 	}

@@ -46,6 +46,10 @@ type Event struct {
 	// Of a dry run: how long the job would take.
 	Estimates []Estimate `json:"estimates,omitempty"`
 
+	// watchable: Follow has the beginning of the film Name of Job. Preview: it is
+	// as good as the finished one, which the renderer would show the user.
+	Preview bool `json:"preview,omitempty"`
+
 	// log: a line that the renderer printed. note: a line from meshnode.
 	// failed: what happened, as the renderer printed it where it did.
 	Text string `json:"text,omitempty"`

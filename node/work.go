@@ -158,6 +158,7 @@ func (n *Node) render(a scheduler.Render) {
 			n.post(scheduler.RenderFailed{Job: a.Job, Cell: a.Cell, Class: classOf(err), Reason: reasonOf(err)})
 		default:
 			n.log.Debug("cell rendered", "job", a.Job.Short(), "cell", a.Cell, "bytes", done.Size, "seconds", round(done.Seconds))
+			n.toStream(a.Job, a.Cell, done.Output)
 			n.post(done)
 		}
 	})
@@ -274,6 +275,7 @@ func (n *Node) release(id job.ID) {
 				n.log.Warn("engine not closed", "job", id.Short(), "err", err)
 			}
 		}
+		n.endStream(id) // those who watch it need its blocks
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(n.ctx), 10*time.Second)
 		defer cancel()
 		if err := n.parts.Store.Unpin(ctx, string(id)); err != nil {
@@ -321,6 +323,7 @@ func (n *Node) collect(a scheduler.Fetch) {
 			n.post(scheduler.FetchFailed{Job: a.Job, Cell: a.Cell, CID: a.CID, Bad: bad})
 			return
 		}
+		n.toStream(a.Job, a.Cell, a.CID)
 		n.post(scheduler.Fetched{Job: a.Job, Cell: a.Cell, CID: a.CID})
 	})
 }

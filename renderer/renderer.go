@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -65,6 +66,21 @@ type SelfTest struct {
 	Speed float64 `json:"speed"` // frames per second of one slot
 }
 
+// Streamer is a Renderer whose cells can be watched, joined in their order,
+// before the film is there.
+type Streamer interface {
+	// Stream returns what writes the film to w as its cells come. frames is the
+	// length of the film.
+	Stream(w io.Writer, frames uint32) Stream
+}
+
+// Stream is a film that grows.
+type Stream interface {
+	// Add appends the file of the next cell, which may come from a stranger: it
+	// has size bytes and should have so many frames.
+	Add(file io.ReaderAt, size int64, frames int) error
+}
+
 // Trust says whose scene an engine will run.
 type Trust int
 
@@ -104,8 +120,9 @@ type Engine interface {
 	Out() *os.Root
 
 	// Assemble, after Plan, writes the film from the cells' files, named
-	// relative to Out, through the program's own writer.
-	Assemble(ctx context.Context, cells map[uint32][]string) (*Film, error)
+	// relative to Out, through the program's own writer. The program then shows
+	// the film if the user asked for that, unless he has been shown it already.
+	Assemble(ctx context.Context, cells map[uint32][]string, shown bool) (*Film, error)
 
 	// Close ends every process of the engine and removes In and Out. It waits
 	// for them.
@@ -148,6 +165,9 @@ type Plan struct {
 	Lendable   []string // files below Root that a walk elsewhere may yet open, as paths in a file set
 	Notes      []string // one line each, for the user
 	Whole      bool     // nothing to distribute: Assemble alone makes the result (a still)
+	Stream     bool     // the cells can be watched: the renderer is a Streamer
+	Sound      bool     // the film has sound, which is mixed when it is assembled: the cells have none
+	Preview    bool     // the program will show the film when it is assembled
 }
 
 // Missing brings a file of a job that the plan did not read, named as in

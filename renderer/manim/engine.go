@@ -327,6 +327,7 @@ func (e *engine) heedPlan(m *message) error {
 			p.packages = append(p.packages, packageName(pkg[0], pkg[1]))
 		}
 		p.plan.Whole = m.What == "still" || p.frames == 0
+		p.plan.Stream, p.plan.Sound, p.plan.Preview = m.Stream, m.Sound, m.Preview
 		p.done <- nil
 		e.planning = nil
 	}
@@ -545,7 +546,7 @@ func cellOf(m *message) cellResult {
 }
 
 // Assemble implements renderer.Engine.
-func (e *engine) Assemble(ctx context.Context, cells map[uint32][]string) (*renderer.Film, error) {
+func (e *engine) Assemble(ctx context.Context, cells map[uint32][]string, shown bool) (*renderer.Film, error) {
 	h := e.current()
 	out := h.proc.Dirs().Out
 	for some := range slices.Chunk(slices.Sorted(maps.Keys(cells)), 1000) {
@@ -561,7 +562,7 @@ func (e *engine) Assemble(ctx context.Context, cells map[uint32][]string) (*rend
 			return nil, err
 		}
 	}
-	if err := h.pipe.send(map[string]any{"t": "assemble"}); err != nil {
+	if err := h.pipe.send(map[string]any{"t": "assemble", "shown": shown}); err != nil {
 		return nil, err
 	}
 	select {

@@ -6,12 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
 
 	"meshnode/renderer"
+	"meshnode/renderer/fmp4"
 	"meshnode/renderer/sandbox"
 )
 
@@ -115,6 +117,11 @@ func (r *Renderer) runtime(env installed) sandbox.Runtime {
 		ReadOnly: append([]string{filepath.Dir(r.look().entry)}, env.Prefixes...),
 		Secret:   []string{r.cfg.Home},
 	}
+}
+
+// Stream implements renderer.Streamer.
+func (r *Renderer) Stream(w io.Writer, frames uint32) renderer.Stream {
+	return fmp4.NewWriter(w, frames)
 }
 
 // starting is an engine that is being started, or is idle.
@@ -248,4 +255,7 @@ func (r *Renderer) spec(env installed, trust renderer.Trust, hashSeed string) (s
 // errHello is wrapped when an engine does not say what it must.
 var errHello = errors.New("manim: the engine did not start")
 
-var _ renderer.Renderer = (*Renderer)(nil)
+var (
+	_ renderer.Renderer = (*Renderer)(nil)
+	_ renderer.Streamer = (*Renderer)(nil)
+)

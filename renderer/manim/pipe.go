@@ -89,6 +89,9 @@ type message struct {
 	What       string          `json:"kind"` // video, images, still
 	Walk       float64         `json:"walk"`
 	Warnings   []string        `json:"warnings"`
+	Stream     bool            `json:"stream"`
+	Sound      bool            `json:"sound"`
+	Preview    bool            `json:"preview"`
 
 	Root string `json:"root"`
 

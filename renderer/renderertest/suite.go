@@ -134,7 +134,7 @@ func (s Subject) wholeJob(t *testing.T) {
 			cells[c.Index] = append(cells[c.Index], at)
 		}
 	}
-	film, err := p.engine.Assemble(ctx, cells)
+	film, err := p.engine.Assemble(ctx, cells, false)
 	if err != nil {
 		t.Fatalf("assemble: %v", err)
 	}

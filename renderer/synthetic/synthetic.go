@@ -14,6 +14,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -104,6 +105,16 @@ func (*Renderer) Warm(renderer.Trust, string) {}
 
 // Close does nothing.
 func (*Renderer) Close() error { return nil }
+
+// Stream implements renderer.Streamer: the film is its cells, end to end.
+func (*Renderer) Stream(w io.Writer, _ uint32) renderer.Stream { return stream{w} }
+
+type stream struct{ w io.Writer }
+
+func (s stream) Add(file io.ReaderAt, size int64, _ int) error {
+	_, err := io.Copy(s.w, io.NewSectionReader(file, 0, size))
+	return err
+}
 
 // Take returns a new engine.
 func (r *Renderer) Take(ctx context.Context, trust renderer.Trust, env string) (renderer.Engine, error) {
@@ -213,6 +224,7 @@ func (e *engine) Plan(ctx context.Context, req renderer.Request, onPlay func(ren
 		Need:  need,
 		Plays: scene.Plays, CellFrames: req.CellFrames, Files: files, Whole: frames == 0,
 		Root: req.Dir, Lendable: scene.Late,
+		Stream: true,
 	}, nil
 }
 
@@ -291,7 +303,7 @@ func (e *engine) Render(ctx context.Context, cell uint32) (*renderer.Rendered, e
 	return &renderer.Rendered{Files: []string{name}, Seconds: time.Since(start).Seconds()}, nil
 }
 
-func (e *engine) Assemble(_ context.Context, cells map[uint32][]string) (*renderer.Film, error) {
+func (e *engine) Assemble(_ context.Context, cells map[uint32][]string, _ bool) (*renderer.Film, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var film bytes.Buffer
@@ -324,5 +336,6 @@ func Bytes(s Scene, cell uint32) []byte {
 
 var (
 	_ renderer.Renderer = (*Renderer)(nil)
+	_ renderer.Streamer = (*Renderer)(nil)
 	_ renderer.Engine   = (*engine)(nil)
 )

@@ -171,3 +171,30 @@ def finish(renderer: Any, scene: Any, scene_finished: Any) -> list[str]:
     return (
         [str(writer.image_file_path.parent)] if output_kind(writer) == "images" and writer.frame_count else []
     )
+
+
+def can_stream(writer: Any, encoder: dict[str, Any] | None) -> bool:
+    """Whether the parts of the film are parts of an mp4, which it will be."""
+    parts = encoder is not None and (encoder["container"], encoder["codec"]) == ("mp4", "libx264")
+    return parts and Path(expected_file(writer)).suffix == ".mp4"
+
+
+def has_sound(writer: Any) -> bool:
+    """Whether sound will be mixed into the film."""
+    return bool(getattr(writer, "includes_sound", False))
+
+
+def opens_film() -> bool:
+    """Whether Manim will open the film on the desktop, by the system's own choice of a program."""
+    return bool(config._d.get("preview")) and not config._d.get("preview_command")
+
+
+def leave_film_closed() -> None:
+    """The user has seen the film: only its folder may still be opened."""
+    open_file = file_ops.open_file
+
+    def open_folder(path: Path, in_browser: bool = False) -> None:
+        if in_browser:
+            open_file(path, in_browser)
+
+    file_ops.open_file = open_folder

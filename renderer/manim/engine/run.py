@@ -378,6 +378,10 @@ class Leader(hooks.Guide):
                 "packages": packages.needed(self.trace.imports(), config.plugins),
                 "kind": walker.kind,
                 "expect": features.expected_file(writer),
+                # Plays that Manim's cache has are not among the cells.
+                "stream": features.can_stream(writer, walker.encoder) and not walker.hidden,
+                "sound": features.has_sound(writer),
+                "preview": features.opens_film(),
                 "walk": walker.cpu(),
                 "warnings": self.warnings,
             }
@@ -393,6 +397,8 @@ class Leader(hooks.Guide):
                 missing = [cell.index for cell in cells if cell.index not in files]
                 if missing:
                     raise RuntimeError(f"{len(missing)} cells are missing, the first is {missing[0]}")
+                if order.get("shown"):
+                    features.leave_film_closed()
                 return files
 
     def _place_videos(self, writer: Any, cells: list[grid.Cell], files: dict[int, list[str]]) -> None:
