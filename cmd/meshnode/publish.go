@@ -159,6 +159,7 @@ const attempts = 3
 // submit finds or starts a node, hands it the job and reports its events.
 func submit(ctx context.Context, report reporter, in *invocation, home string, req node.PublishRequest) error {
 	client := api.NewClient(home)
+	report = newViewer(report, in, home)
 	for attempt := 1; ; attempt++ {
 		status, running, err := ensureNode(ctx, client, home, nodeArgs(in), report.waiting)
 		if err != nil {

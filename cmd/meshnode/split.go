@@ -34,6 +34,7 @@ type invocation struct {
 	slots      *uint32
 	cellFrames uint32
 	assets     []string
+	follow     bool
 	json       bool
 	help       bool
 }
@@ -178,6 +179,8 @@ func (in *invocation) set(opt *option, name, value string) error {
 		in.cellFrames = uint32(n)
 	case "--asset":
 		in.assets = append(in.assets, value)
+	case "--follow":
+		in.follow = true
 	case "--json":
 		in.json = true
 	case "--progress_bar":
