@@ -50,7 +50,7 @@ func newProject(t *testing.T) project {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	env := slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "HOME=") })
-	return project{dir, append(env, "HOME="+home)}
+	return project{dir, append(env, "HOME="+home, "MAY_MAKE=1")}
 }
 
 // plan plans a scene of the project in an own engine.
@@ -155,6 +155,7 @@ func TestAnybodysScenes(t *testing.T) {
 		{scene: "Listings"},
 		{scene: "Pictures"},
 		{scene: "Outside"},
+		{scene: "Caches"},
 		{scene: "Fonts"},
 		{scene: "Templates", needs: "latex"},
 		{scene: "Late", late: []string{"pictures/drawn.png"}},

@@ -25,6 +25,7 @@ from urllib.parse import unquote, urlsplit
 from . import late, private, source
 
 _READ_ONLY = os.O_RDONLY | os.O_CLOEXEC
+_MANIMS = {"Tex", "images", "logs", "texts", "videos"}  # folders of the media folder that Manim fills
 _SYSTEM = (
     "/proc",
     "/sys",
@@ -55,7 +56,8 @@ class Trace:
         self._media = sorted(((os.path.abspath(k), v) for k, v in media.items()), key=lambda kv: -len(kv[0]))
         self._environment = sorted(_environment() | {*ours})
         self._read: dict[str, str] = {}  # absolute path -> where its bytes are
-        self._written: set[str] = set()
+        self._written: dict[str, int] = {}  # absolute path -> times opened for writing
+        self._reread: set[str] = set()  # after being written
         self._listed: set[str] = set()  # folders
         self._handed: set[str] = set()  # arguments of other programs
         self._given: set[str] = set()  # by the user
@@ -112,8 +114,10 @@ class Trace:
             if self._read.get(path) == path:
                 self._keep(path)
             if path not in self._read:
-                self._written.add(path)
-        elif path not in self._read and path not in self._written:
+                self._written[path] = self._written.get(path, 0) + 1
+        elif path in self._written:
+            self._reread.add(path)
+        elif path not in self._read:
             self._read[path] = path
 
     def add(self, pattern: str) -> bool:
@@ -166,6 +170,9 @@ class Trace:
                 path = os.path.abspath(path)
                 if path not in self._written:
                     self._read.setdefault(path, path)
+        for path in self._written:
+            if self._is_cache(path):
+                self._read[path] = path
         self._grow_root()
         self._parse()
         for path in {*self._handed, *self._named()}:
@@ -194,6 +201,17 @@ class Trace:
         if hidden:
             warnings.append(_named("the scene reads hidden files; these are not shared", hidden))
         return sorted(out.items()), warnings
+
+    def _is_cache(self, path: str) -> bool:
+        """Whether a walk elsewhere should find what this one has written.
+
+        It should what the scene makes if it is not there, such as speech or a download. What Manim writes is not that,
+        nor what the scene keeps changing.
+        """
+        place = self._place(path) or ""
+        if place.startswith("media/"):
+            return place.split("/")[1] not in _MANIMS
+        return place.startswith("project/") and self._written[path] == 1 and path in self._reread
 
     def names(self) -> list[list]:
         """What lies in the project: see late.py. To be asked for after files()."""

@@ -103,6 +103,19 @@ class Outside(Scene):
         self.play(FadeIn(picture, drawing), run_time=0.5)
 
 
+class Caches(Scene):
+    """Makes what is not there yet, as downloads and speech are made; only the user may."""
+
+    def construct(self):
+        for cache in (Path("made.txt"), Path(config.media_dir) / "mine" / "made.txt"):
+            if not cache.exists():
+                if "MAY_MAKE" not in os.environ:
+                    raise RuntimeError("made again where the scene is only rendered")
+                cache.parent.mkdir(parents=True, exist_ok=True)
+                cache.write_text("5")
+            self.play(Create(RegularPolygon(int(cache.read_text()))), run_time=0.4)
+
+
 class Fonts(Scene):
     def construct(self):
         with register_font(str(HERE / "own.ttf")):
