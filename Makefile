@@ -27,7 +27,7 @@ SETUP           := :
 endif
 export MESHNODE_PYTHON
 
-.PHONY: help build setup test demo bench sim fuzz conformance lint release-check clean
+.PHONY: help build setup test demo bench sim fuzz conformance plugins lint release-check clean
 
 help:
 	@echo 'make demo           three nodes on this computer render examples/mesh.py'
@@ -38,6 +38,7 @@ help:
 	@echo 'make sim            many simulated meshes (SEEDS=n)'
 	@echo 'make fuzz           each fuzz target for FUZZTIME ($(FUZZTIME))'
 	@echo 'make conformance    compare with stock Manim over the gallery in $(SHARED) (SCENES=...)'
+	@echo 'make plugins        compare decks of manim-slides and speech of manim-voiceover with stock Manim'
 	@echo 'make release-check  build for every supported system into dist/'
 
 build:
@@ -80,6 +81,10 @@ else
 conformance:
 	@echo 'conformance: skipped, there is no $(SHARED)/conform'
 endif
+
+plugins: build
+	@scripts/prepare plugins
+	python=$$(scripts/plugins) && MESHNODE_PYTHON=$$python go test -count=1 -v ./e2e -run Plugin
 
 lint: .make/ruff/bin/ruff
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \

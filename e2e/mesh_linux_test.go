@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -180,6 +181,7 @@ type computer struct {
 	mesh   *mesh
 	number int
 	home   string
+	env    []string // of its commands, beside environment()
 	node   *exec.Cmd
 	ended  chan struct{} // closed when the node has
 	logged int64         // bytes of its log that are older than the test
@@ -217,7 +219,7 @@ func (c *computer) name() string { return fmt.Sprintf("pc%d", c.number) }
 // folder.
 func (c *computer) command(name string, args ...string) *exec.Cmd {
 	cmd := c.mesh.network.Command(c.number, program(), append([]string{name, "--home", c.home}, args...)...)
-	cmd.Dir, cmd.Env = project(), environment()
+	cmd.Dir, cmd.Env = project(), append(slices.Clone(environment()), c.env...)
 	return cmd
 }
 

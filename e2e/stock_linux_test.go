@@ -39,9 +39,15 @@ func stock(t *testing.T, args ...string) (media string, a answer) {
 // stockTyped is stock with something on standard input.
 func stockTyped(t *testing.T, typed string, args ...string) (media string, a answer) {
 	t.Helper()
+	return stockWith(t, nil, typed, args...)
+}
+
+// stockWith is stockTyped with more in its environment.
+func stockWith(t *testing.T, env []string, typed string, args ...string) (media string, a answer) {
+	t.Helper()
 	media = folder(t)
 	cmd := exec.Command(python(), append([]string{"-m", "manim", "render", "--media_dir", media}, args...)...)
-	cmd.Dir, cmd.Env = project(), environment()
+	cmd.Dir, cmd.Env = project(), append(slices.Clone(environment()), env...)
 	cmd.Stdin = strings.NewReader(typed)
 	return media, finish(t, cmd)
 }
