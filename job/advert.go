@@ -22,24 +22,30 @@ type Advert struct {
 	Lacks        string        `cbor:"12,keyasint" json:"lacks,omitempty"` // why it does not render for others, if it does not
 }
 
-// Environment returns the node's environment for jobs with that need: the first
-// that is the submitter's own, else the first that may work on them. With none it
-// says why.
-func (a *Advert) Environment(n Need) (Environment, error) {
+// Environment returns the node's environment for jobs with that need: the
+// submitter's own if it is there, else one that draws the same, else one that is
+// like it. With none it says why.
+func (a *Advert) Environment(n Need, like Likeness) (Environment, error) {
 	err := otherVersions(n, a.Environments...)
 	var found *Environment
-	for _, e := range a.Environments {
+	rank := func(e *Environment) int {
+		switch {
+		case e.Fingerprint == n.Fingerprint:
+			return 2
+		case e.Equals(n):
+			return 1
+		}
+		return 0
+	}
+	for i := range a.Environments {
+		e := &a.Environments[i]
 		if e.Renderer != n.Renderer || e.Version != n.Version {
 			continue
 		}
-		why := e.Meets(n)
-		switch {
-		case why != nil:
+		if why := e.Meets(n, like); why != nil {
 			err = why
-		case e.Fingerprint == n.Fingerprint:
-			return e, nil
-		case found == nil:
-			found = &e
+		} else if found == nil || rank(e) > rank(found) {
+			found = e
 		}
 	}
 	if found == nil {
@@ -62,8 +68,13 @@ func (a *Advert) Validate() error {
 		return invalid("advert: %d environments", len(a.Environments))
 	}
 	for _, e := range a.Environments {
-		if len(e.Renderer) > MaxName || len(e.Version) > MaxName || len(e.Fingerprint) > MaxName || len(e.SelfTest) > MaxName {
-			return invalid("advert: environment")
+		for _, s := range []string{e.Renderer, e.Version, e.Fingerprint, e.SelfTest, e.Headers} {
+			if len(s) > MaxName {
+				return invalid("advert: environment")
+			}
+		}
+		if err := checkPictures(e.Pictures); err != nil {
+			return err
 		}
 		if err := checkPackages(e.Packages); err != nil {
 			return err

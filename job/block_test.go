@@ -30,7 +30,7 @@ func testFileSet() *FileSet {
 func testAdvert() *Advert {
 	return &Advert{
 		V: Version, Name: "host", Version: "1", OS: "linux/amd64", Cores: 4, Memory: 1 << 33, Disk: 1 << 40, Slots: 2, Speed: 31.5,
-		Sandbox: "full", Environments: []Environment{{Renderer: "manim", Version: "0.22.0", Fingerprint: "f", SelfTest: "s"}}, Paused: true, Lacks: "x",
+		Sandbox: "full", Environments: []Environment{{Renderer: "manim", Version: "0.22.0", Fingerprint: "f", SelfTest: "s", Pictures: CIDOf([]byte("pictures")), Headers: "h"}}, Paused: true, Lacks: "x",
 	}
 }
 
@@ -40,7 +40,7 @@ func TestBlocks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := ID("bafkreih7bguv34iwdggruruykefi57br7htwswhsr2v6rgec4dkaljmk5q"); id != want {
+	if want := ID("bafkreiapcvlo7ydzsmugrqmwrfynzkdanbbzoabyc5tzdituuegwszz3ve"); id != want {
 		t.Errorf("manifest: %s, want %s", id, want)
 	}
 	m, err := DecodeManifest(b)

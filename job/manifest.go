@@ -3,6 +3,7 @@
 package job
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -41,6 +42,10 @@ type Need struct {
 	Memory      uint64 `cbor:"4,keyasint" json:"memory"`      // bytes per slot, estimated; 0: unknown
 
 	Packages []string `cbor:"5,keyasint,omitempty" json:"packages,omitempty"` // that the job imports beside the renderer's own: "name version"; not known in a Call
+
+	Pictures CID    `cbor:"6,keyasint,omitempty" json:"pictures,omitempty"` // the submitter's; see Environment
+	Headers  string `cbor:"7,keyasint,omitempty" json:"headers,omitempty"`  // the submitter's, if the job's output has any; not known in a Call
+	Strict   bool   `cbor:"8,keyasint,omitempty" json:"strict,omitempty"`   // only those who draw the same work on it
 }
 
 // Environment is one installed renderer of a node.
@@ -51,27 +56,66 @@ type Environment struct {
 	SelfTest    string `cbor:"3,keyasint" json:"self_test"`   // hash of the frames and bytes of a fixed scene; "": not run yet
 
 	Packages []string `cbor:"4,keyasint,omitempty" json:"packages,omitempty"` // installed beside the renderer's own: "name version"
+
+	// What tells how much another environment differs; "": the self-test has not
+	// been run yet.
+	Pictures CID    `cbor:"5,keyasint,omitempty" json:"pictures,omitempty"` // the block with the frames of the self-test, for renderer.Compare
+	Headers  string `cbor:"6,keyasint,omitempty" json:"headers,omitempty"`  // hash of those of the self-test's film; parts with others do not decode together
 }
 
 // Need returns what a job that is planned in this environment needs of others.
 func (e Environment) Need() Need {
-	return Need{Renderer: e.Renderer, Version: e.Version, Fingerprint: e.Fingerprint, SelfTest: e.SelfTest}
+	return Need{
+		Renderer: e.Renderer, Version: e.Version, Fingerprint: e.Fingerprint, SelfTest: e.SelfTest,
+		Pictures: e.Pictures, Headers: e.Headers,
+	}
 }
+
+// Likeness tells what a comparison of two self-tests' pictures has shown: nil if
+// they are like enough, else the reason, or ErrCompare. A nil Likeness knows
+// nothing.
+type Likeness func(a, b CID) error
+
+// ErrCompare is wrapped by Meets when nothing is known yet of how like the
+// pictures are.
+var ErrCompare = errors.New("its pictures have not been compared with the submitter's yet")
 
 // Meets returns nil when the environment may work on a job with that need, or
 // the reason why not.
-func (e Environment) Meets(n Need) error {
+func (e Environment) Meets(n Need, like Likeness) error {
+	differently := func(format string, args ...any) error {
+		return fmt.Errorf("%s %s differs from the submitter's: %w", e.Renderer, e.Version, fmt.Errorf(format, args...))
+	}
 	switch {
 	case e.Renderer != n.Renderer || e.Version != n.Version:
 		return otherVersions(n, e)
 	case e.lacks(n.Packages) != nil:
 		return e.lacks(n.Packages)
-	case e.Fingerprint == n.Fingerprint:
+	case e.Equals(n):
 		return nil
-	case e.SelfTest != "" && e.SelfTest == n.SelfTest:
-		return nil // other libraries, equal pictures and bytes
+	case n.Strict:
+		return differently("--strict wants an equal self-test")
+	case e.Pictures == "" || n.Pictures == "":
+		return differently("no self-test has been run on both yet")
+	case n.Headers != "" && e.Headers != n.Headers:
+		return differently("its encoder writes other stream headers, so parts of the film would not decode together")
+	case e.Pictures == n.Pictures:
+		return nil // only the encoder differs
 	}
-	return fmt.Errorf("%s %s draws the self-test differently here and on the submitter", e.Renderer, e.Version)
+	err := ErrCompare
+	if like != nil {
+		err = like(e.Pictures, n.Pictures)
+	}
+	if err != nil {
+		return differently("%w", err)
+	}
+	return nil
+}
+
+// Equals reports whether the environment draws and encodes as the submitter's
+// does: it is made of the same, or has given the same in the self-test.
+func (e Environment) Equals(n Need) bool {
+	return e.Fingerprint == n.Fingerprint || e.SelfTest != "" && e.SelfTest == n.SelfTest
 }
 
 // lacks returns nil when the environment has all those packages, or which one it
@@ -156,16 +200,29 @@ func (m *Manifest) Validate() error {
 }
 
 func (n Need) validate() error {
-	for _, s := range []string{n.Renderer, n.Version, n.Fingerprint, n.SelfTest} {
+	for _, s := range []string{n.Renderer, n.Version, n.Fingerprint, n.SelfTest, n.Headers} {
 		if len(s) > MaxName {
 			return invalid("need: text of %d bytes", len(s))
 		}
+	}
+	if err := checkPictures(n.Pictures); err != nil {
+		return err
 	}
 	if err := checkPackages(n.Packages); err != nil {
 		return err
 	}
 	if n.Renderer == "" {
 		return invalid("need: no renderer")
+	}
+	return nil
+}
+
+func checkPictures(c CID) error {
+	if c == "" {
+		return nil
+	}
+	if _, err := c.Parse(); err != nil {
+		return invalid("pictures: %v", err)
 	}
 	return nil
 }

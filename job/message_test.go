@@ -34,7 +34,10 @@ func (k testKey) Verify(by PeerID, data, sig []byte) error {
 var testID = ID(CIDOf([]byte("a job")))
 
 func testNeed() Need {
-	return Need{Renderer: "manim", Version: "0.22.0", Fingerprint: "f", SelfTest: "s", Memory: 1 << 30, Packages: []string{"manim-slides 5.7.0"}}
+	return Need{
+		Renderer: "manim", Version: "0.22.0", Fingerprint: "f", SelfTest: "s", Memory: 1 << 30, Packages: []string{"manim-slides 5.7.0"},
+		Pictures: CIDOf([]byte("pictures")), Headers: "h", Strict: true,
+	}
 }
 
 // samples has every message, with every field set.

@@ -17,7 +17,7 @@ func TestMeetsPackages(t *testing.T) {
 		"no package slides here, the scene uses slides 2: install it for this manim 0.21.0":                 {"slides 2"},
 	} {
 		got := ""
-		if err := env.Meets(Need{Renderer: "manim", Version: "0.21.0", Fingerprint: "f", Packages: packages}); err != nil {
+		if err := env.Meets(Need{Renderer: "manim", Version: "0.21.0", Fingerprint: "f", Packages: packages}, nil); err != nil {
 			got = err.Error()
 		}
 		if got != want {

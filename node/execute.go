@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"meshnode/job"
+	"meshnode/renderer"
 	"meshnode/scheduler"
 )
 
@@ -34,7 +35,9 @@ func (n *Node) execute(a scheduler.Action) {
 	case scheduler.FetchManifest:
 		n.tasks.Go(func() { n.fetchManifest(a) })
 	case scheduler.Warm:
-		n.warm(a.Need)
+		n.parts.Renderer.Warm(renderer.Foreign, a.Env)
+	case scheduler.Compare:
+		n.tasks.Go(func() { n.compare(a) })
 	case scheduler.Prepare:
 		n.prepare(a)
 	case scheduler.Render:

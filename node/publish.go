@@ -185,11 +185,13 @@ func (n *Node) plan(ctx context.Context, p *publication, req PublishRequest) (*r
 	if err != nil {
 		return nil, err
 	}
-	ahead := max(0, int(n.localSlots(req))-1) // one core walks
+	need := env.Need()
+	need.Headers, need.Strict = "", req.Strict // which headers the cells will have is not known yet
+	ahead := max(0, int(n.localSlots(req))-1)  // one core walks
 	if req.DryRun {
 		ahead = 0
 	} else {
-		n.post(scheduler.Plan{Nonce: p.nonce, Need: env.Need()})
+		n.post(scheduler.Plan{Nonce: p.nonce, Need: need})
 	}
 	if p.engine, err = n.parts.Renderer.Take(ctx, renderer.Own, env.Fingerprint); err != nil {
 		return nil, err
@@ -210,6 +212,7 @@ func (n *Node) plan(ctx context.Context, p *publication, req PublishRequest) (*r
 	if err != nil {
 		return nil, err
 	}
+	plan.Need.Strict = req.Strict
 	for _, note := range append(plan.Notes, n.lacking(plan.Need)...) {
 		p.emit(Event{Event: "note", Text: note})
 	}

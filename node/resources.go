@@ -36,6 +36,7 @@ func (n *Node) followResources() {
 		n.warnAdvert(func(a *job.Advert) { a.Lacks = short(err) })
 	} else {
 		n.parts.Renderer.Warm(renderer.Own, envs[0].Fingerprint)
+		n.keepKnown(envs)
 		tier, err := n.parts.Renderer.Sandbox(n.ctx)
 		n.warnAdvert(func(a *job.Advert) {
 			a.Environments, a.Sandbox = envs, tier
@@ -92,6 +93,22 @@ func (n *Node) environments() ([]job.Environment, error) {
 	return envs, err
 }
 
+// keepKnown shares what earlier self-tests gave, before the mesh is told of them.
+func (n *Node) keepKnown(envs []job.Environment) {
+	for _, env := range envs {
+		if env.SelfTest == "" {
+			continue
+		}
+		result, err := n.parts.Renderer.SelfTest(n.ctx, env.Fingerprint) // not run again
+		if err == nil {
+			err = n.keepPictures(n.ctx, result)
+		}
+		if err != nil {
+			n.log.Warn("self-test not shared", "err", err)
+		}
+	}
+}
+
 // selfTest tries the renderer in one of its environments, and tells the mesh what
 // came of it. The speed of the node is that of its first environment.
 func (n *Node) selfTest(env string) {
@@ -102,6 +119,11 @@ func (n *Node) selfTest(env string) {
 		if n.ctx.Err() == nil {
 			n.log.Warn("self-test failed", "environment", env[:min(len(env), 12)], "err", err)
 		}
+		return
+	}
+	err = n.keepPictures(ctx, result)
+	if err != nil {
+		n.log.Warn("self-test not shared", "err", err)
 		return
 	}
 	envs, err := n.environments() // with the result
@@ -138,9 +160,12 @@ func (n *Node) environment(ctx context.Context, req PublishRequest) (job.Environ
 	// other libraries would be refused.
 	result, err := n.parts.Renderer.SelfTest(ctx, env.Fingerprint)
 	if err == nil {
-		env.SelfTest = result.Hash
+		err = n.keepPictures(ctx, result)
 	}
-	return env, err
+	if err != nil {
+		return env, err
+	}
+	return n.parts.Renderer.Choose(ctx, renderer.Wish{Version: req.Manim, Program: req.Python}) // with the result
 }
 
 // Pause makes the node take no more work of others, or take it again. What it

@@ -29,6 +29,7 @@ type work struct {
 	engine renderer.Engine
 	own    bool // engine is the one that planned the job; it belongs to the publication
 	from   []job.PeerID
+	env    string // of the renderer, for the engine
 
 	cellsMu sync.Mutex // guards cells; taken after mu
 	cells   map[uint32]*rendering
@@ -47,21 +48,6 @@ func (n *Node) workOn(id job.ID) *work {
 	return w
 }
 
-// warm starts an engine for a job that may come.
-func (n *Node) warm(need job.Need) {
-	if env, err := n.environmentFor(need); err == nil {
-		n.parts.Renderer.Warm(renderer.Foreign, env)
-	}
-}
-
-// environmentFor returns the environment in which jobs of others with that need
-// are rendered here.
-func (n *Node) environmentFor(need job.Need) (string, error) {
-	advert := n.currentAdvert()
-	env, err := advert.Environment(need)
-	return env.Fingerprint, err
-}
-
 // prepareTime bounds the fetch of a job's assets and the loading of an engine.
 const prepareTime = 5 * time.Minute
 
@@ -69,7 +55,7 @@ func (n *Node) prepare(a scheduler.Prepare) {
 	w := n.workOn(a.Job)
 	w.tasks.Go(func() {
 		w.mu.Lock()
-		w.from = a.From
+		w.from, w.env = a.From, a.Env
 		w.mu.Unlock()
 		start := time.Now()
 		_, err := n.engineOf(w)
@@ -103,16 +89,12 @@ func (n *Node) engineOf(w *work) (renderer.Engine, error) {
 	if err := n.parts.Store.Pin(ctx, string(w.job), job.CID(w.job), w.man.Assets); err != nil {
 		return nil, fmt.Errorf("pin: %w", err)
 	}
-	env, err := n.environmentFor(w.man.Need)
-	if err != nil {
-		return nil, err
-	}
 	taken := make(chan struct{}) // the engine starts while the assets travel
 	var engine renderer.Engine
 	var takeErr error
 	go func() {
 		defer close(taken)
-		engine, takeErr = n.parts.Renderer.Take(ctx, renderer.Foreign, env)
+		engine, takeErr = n.parts.Renderer.Take(ctx, renderer.Foreign, w.env)
 	}()
 	_, err = n.parts.Store.Fetch(ctx, w.man.Assets, w.from, n.roomFor(job.MaxSetSize))
 	<-taken
@@ -230,7 +212,7 @@ func (n *Node) dropEngine(w *work, engine renderer.Engine) {
 
 func classOf(err error) scheduler.Class {
 	switch {
-	case errors.Is(err, renderer.ErrDiverged):
+	case errors.Is(err, renderer.ErrDiverged), errors.Is(err, renderer.ErrUnfit):
 		return scheduler.Diverged
 	case errors.Is(err, renderer.ErrMemory):
 		return scheduler.Memory

@@ -62,8 +62,10 @@ type Wish struct {
 
 // SelfTest is what a renderer's fixed scene gave in an environment.
 type SelfTest struct {
-	Hash  string  `json:"hash"`  // of its frames and files
-	Speed float64 `json:"speed"` // frames per second of one slot
+	Hash     string  `json:"hash"`              // of its pictures and films
+	Speed    float64 `json:"speed"`             // frames per second of one slot
+	Headers  string  `json:"headers,omitempty"` // see job.Environment
+	Pictures []byte  `json:"pictures"`          // PNG files, one behind the other, for Compare; the block that job.Environment names
 }
 
 // Streamer is a Renderer whose cells can be watched, joined in their order,
@@ -221,6 +223,9 @@ var (
 	// ErrDiverged: the walk here differs from the manifest's frame table. This
 	// node must not work on this job.
 	ErrDiverged = errors.New("renderer: the scene plays differently here")
+	// ErrUnfit: what is written here would not fit what others write. This node
+	// must not work on this job either.
+	ErrUnfit = errors.New("renderer: the output does not fit the job's")
 	// ErrMemory: the engine ran out of memory.
 	ErrMemory = errors.New("renderer: out of memory")
 	// ErrEnded: the engine's processes are gone. Take another.

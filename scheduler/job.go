@@ -58,6 +58,7 @@ type member struct {
 	askAfter time.Duration // no split is asked of it before
 	out      bool          // revoked, or left the job
 	outAt    time.Duration
+	told     bool       // people know that it may draw a little differently
 	revoked  job.Signed // the submitter's Revoked; Msg nil: none
 }
 

@@ -109,6 +109,7 @@ func (s *Scheduler) claimed(m job.Signed, msg *job.Claim) {
 		s.admit(j, i, x, by)
 	}
 	j.member(m.From).moved = s.now
+	s.tellLike(j, j.member(m.From))
 	s.sayCollected(j, job.Ranges{msg.Range})
 }
 

@@ -11,10 +11,11 @@ import (
 
 // called answers a Call of a job that this node could work on.
 func (s *Scheduler) called(from job.PeerID, c *job.Call) {
-	if suits(&s.advert, c.Need) != nil {
+	if s.suits(&s.advert, c.Need) != nil {
 		return
 	}
-	s.do(Warm{c.Need}, Send{from, &job.Ready{
+	env, _ := s.advert.Environment(c.Need, s.like)
+	s.do(Warm{env.Fingerprint}, Send{from, &job.Ready{
 		Nonce: c.Nonce, Slots: s.advert.Slots, Speed: s.advert.Speed, Queue: s.queue(), Sandbox: s.advert.Sandbox,
 	}})
 }

@@ -3,7 +3,6 @@
 package scheduler
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -68,6 +67,9 @@ func (s *Scheduler) peerJoined(ev PeerJoined) {
 	again := p.advert != nil && !p.left
 	p.advert, p.left, p.silent, p.heard = ev.Advert, false, false, s.now
 	s.forgetStatus()
+	if p.advert != nil {
+		s.compare(s.advert.Environments, p.advert.Environments, p.id)
+	}
 	if again {
 		return
 	}
@@ -159,31 +161,15 @@ func (s *Scheduler) name(id job.PeerID) string {
 	return id.Short()
 }
 
-// suits returns nil when a node with that advert may work on a job with that
-// need that another node submitted, or the reason why not.
-func suits(a *job.Advert, n job.Need) error {
-	switch {
-	case a.Paused:
-		return errors.New("paused")
-	case a.Sandbox == "none" || a.Sandbox == "":
-		if a.Lacks != "" {
-			return fmt.Errorf("no sandbox: %s", a.Lacks)
-		}
-		return errors.New("no sandbox")
-	case a.Slots == 0:
-		if a.Lacks != "" {
-			return fmt.Errorf("no slots: %s", a.Lacks)
-		}
-		return errors.New("no slots")
-	}
-	_, err := a.Environment(n)
-	return err
-}
-
 // resources takes this node's own advert. Cells of others that it may not
 // render any more are given back.
 func (s *Scheduler) resources(a *job.Advert) {
 	s.advert = *a
+	for _, p := range s.peers {
+		if p.advert != nil && !p.left {
+			s.compare(a.Environments, p.advert.Environments, p.id)
+		}
+	}
 	for _, j := range s.jobs {
 		if !j.own() && !s.canWork(j) {
 			s.giveUp(j, job.CauseBusy, "")

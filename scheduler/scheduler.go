@@ -99,6 +99,8 @@ type Scheduler struct {
 	jobs    []*openJob  // in order of arrival
 	over    []ended     // oldest first
 
+	comparisons []*comparison // oldest first
+
 	lastID  uint64
 	waiting []request // in order
 
@@ -181,6 +183,8 @@ func (s *Scheduler) handle(ev Event) {
 		s.answered(ev)
 	case ManifestFetched:
 		s.manifestFetched(ev)
+	case Compared:
+		s.compared(ev)
 	case Prepared:
 		s.prepared(ev)
 	case Rendered:

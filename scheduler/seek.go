@@ -96,7 +96,7 @@ func (s *Scheduler) mayAdopt(j *openJob, p *peer) bool {
 		m := j.member(p.id)
 		return m != nil && m.slots > 0
 	}
-	return suits(p.advert, j.manifest.Need) == nil
+	return s.maySuit(p.advert, j.manifest.Need) == nil
 }
 
 // askForSplit asks the peer that will be busy longest for a part of its range,

@@ -3,6 +3,7 @@
 package scheduler
 
 import (
+	"errors"
 	"time"
 
 	"meshnode/job"
@@ -136,7 +137,7 @@ func (s *Scheduler) unfit(j *openJob) string {
 	if j.own() || len(s.advert.Environments) == 0 {
 		return ""
 	}
-	if _, err := s.advert.Environment(j.manifest.Need); err != nil {
+	if _, err := s.advert.Environment(j.manifest.Need, s.like); err != nil && !errors.Is(err, job.ErrCompare) {
 		return err.Error()
 	}
 	return ""

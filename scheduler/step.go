@@ -49,6 +49,13 @@ type (
 	// Assembled says that the film of a job of this node is written.
 	Assembled struct{ Job job.ID }
 
+	// Compared answers Compare. Err nil: the pictures are like enough;
+	// job.ErrCompare: they were not to be had.
+	Compared struct {
+		A, B job.CID
+		Err  error
+	}
+
 	// Received is a message of a topic, or a one-way message of a stream. job.Open
 	// has verified it, and the Grant of a Claim; the scheduler checks who may say
 	// what.
@@ -170,13 +177,21 @@ type (
 		Job  job.ID
 		From []job.PeerID
 	}
-	// Warm starts an idle engine for a job that has been called, unless there is
-	// one. It is repeated.
-	Warm struct{ Need job.Need }
-	// Prepare fetches the job's assets from those peers and loads an engine.
+	// Compare compares the pictures of two self-tests, of which that peer has the
+	// second. It must end in Compared.
+	Compare struct {
+		A, B job.CID
+		From job.PeerID
+	}
+	// Warm starts an idle engine of an environment, named by its fingerprint, for a
+	// job that has been called, unless there is one. It is repeated.
+	Warm struct{ Env string }
+	// Prepare fetches the job's assets from those peers and loads an engine of that
+	// environment.
 	Prepare struct {
 		Job  job.ID
 		From []job.PeerID
+		Env  string
 	}
 	// Render renders a cell of a prepared job, or of a job of this node; Drop
 	// gives up one that is being rendered.
@@ -233,6 +248,7 @@ func (ManifestFetched) event() {}
 func (Prepared) event()        {}
 func (Rendered) event()        {}
 func (RenderFailed) event()    {}
+func (Compared) event()        {}
 func (Fetched) event()         {}
 func (FetchFailed) event()     {}
 
@@ -244,6 +260,7 @@ func (Request) action()       {}
 func (Reply) action()         {}
 func (ReplyState) action()    {}
 func (FetchManifest) action() {}
+func (Compare) action()       {}
 func (Warm) action()          {}
 func (Prepare) action()       {}
 func (Render) action()        {}

@@ -97,7 +97,7 @@ func (s *Scheduler) submit(ev Submit) {
 // answered, or have had the time to.
 func (s *Scheduler) mustered(c *planning) bool {
 	able := func(p *peer) bool {
-		return !p.left && p.advert != nil && p.advert.Slots > 0 && suits(p.advert, c.need) == nil
+		return !p.left && p.advert != nil && p.advert.Slots > 0 && s.maySuit(p.advert, c.need) == nil
 	}
 	for _, p := range s.peers {
 		if _, answered := search(c.ready, p.id, func(m job.Member) job.PeerID { return m.Peer }); able(p) && !answered {
@@ -126,7 +126,8 @@ func (s *Scheduler) open(ev Submit) {
 	o := &job.Offer{Job: ev.Job, Nonce: m.Nonce}
 	if c := s.planning(m.Nonce); c != nil {
 		for _, r := range c.ready {
-			if s.there(r.Peer) {
+			p := s.peer(r.Peer) // what the plan has shown may be too much for it
+			if s.there(r.Peer) && (p.advert == nil || s.maySuit(p.advert, m.Need) == nil) {
 				o.Roster = append(o.Roster, r)
 			}
 		}
@@ -381,7 +382,7 @@ func (s *Scheduler) others(j *openJob, cell uint32) bool {
 			if m := j.member(p.id); m != nil && m.slots > 0 {
 				return true
 			}
-		} else if suits(p.advert, j.manifest.Need) == nil {
+		} else if s.maySuit(p.advert, j.manifest.Need) == nil {
 			return true
 		}
 	}
@@ -396,7 +397,7 @@ func (s *Scheduler) tellWaiting(j *openJob) {
 		if p.advert == nil || !s.there(p.id) {
 			continue
 		}
-		why := suits(p.advert, j.manifest.Need)
+		why := s.maySuit(p.advert, j.manifest.Need)
 		switch {
 		case j.out(p.id):
 			reasons = append(reasons, s.name(p.id)+": has left the job")

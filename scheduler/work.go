@@ -42,7 +42,7 @@ func (s *Scheduler) canWork(j *openJob) bool {
 	case j.own():
 		return j.mine.localSlots > 0 && !j.mine.assembling
 	}
-	return suits(&s.advert, j.manifest.Need) == nil
+	return s.suits(&s.advert, j.manifest.Need) == nil
 }
 
 // claim makes this node the holder of those cells of a range that are not
@@ -78,7 +78,8 @@ func (s *Scheduler) prepare(j *openJob) {
 		return
 	}
 	w.preparing, w.since = true, s.now
-	s.do(Prepare{j.id, s.sources(j.submitter)})
+	env, _ := s.advert.Environment(j.manifest.Need, s.like) // there is one: canWork
+	s.do(Prepare{j.id, s.sources(j.submitter), env.Fingerprint})
 }
 
 func (s *Scheduler) prepared(ev Prepared) {

@@ -48,6 +48,7 @@ var options = []option{
 	{names: []string{"--no-mdns"}, own: true, help: "such a node does not look for peers in the local network"},
 	{names: []string{"--python"}, value: "PATH", own: true, help: "the Python with Manim to render with"},
 	{names: []string{"--manim"}, value: "VERSION", own: true, help: "the version of Manim to render with (default: the newest of meshnode setup)"},
+	{names: []string{"--strict"}, own: true, help: "leave out computers that draw a little differently, within the tolerance of Manim's own tests"},
 	{names: []string{"--slots"}, value: "N", own: true, check: checkSlots, help: "cells of this job rendered on this computer at a time; 0: only others render (default: all slots of the node)"},
 	{names: []string{"--cell-frames"}, value: "N", own: true, check: checkCellFrames, help: "length of a cell in frames (default: a second's)"},
 	{names: []string{"--asset"}, value: "GLOB", own: true, help: "files to share with the other nodes that the scene opens late or in ways that go unseen; repeatable"},

@@ -90,7 +90,7 @@ func publish(c *cli.Context, in *invocation) error {
 	}
 	req := node.PublishRequest{
 		Args: in.manim, Dir: dir, Env: jobEnvironment(c), CellFrames: in.cellFrames, LocalSlots: in.slots, Assets: in.assets,
-		Manim: in.version, Python: in.python, DryRun: in.dryRun,
+		Manim: in.version, Python: in.python, Strict: in.strict, DryRun: in.dryRun,
 	}
 	if in.script == "-" {
 		if req.Input, err = typedScript(c.App.Reader, c.App.ErrWriter); err != nil {

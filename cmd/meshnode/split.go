@@ -31,6 +31,7 @@ type invocation struct {
 	noMDNS     bool
 	python     string
 	version    string // of Manim
+	strict     bool
 	slots      *uint32
 	cellFrames uint32
 	assets     []string
@@ -170,6 +171,8 @@ func (in *invocation) set(opt *option, name, value string) error {
 		in.python = value
 	case "--manim":
 		in.version = value
+	case "--strict":
+		in.strict = true
 	case "--slots":
 		n, _ := strconv.ParseUint(value, 10, 32) // checked
 		slots := uint32(n)

@@ -49,7 +49,8 @@ type engine struct {
 	mu       sync.Mutex // guards what follows; hub's fields too
 	hub      *hub
 	planning *planning
-	job      bool // Plan or Load has been called
+	headers  string // of the cells that were planned; "": they have none
+	job      bool   // Plan or Load has been called
 	closed   bool
 	lacks    lacks
 }
@@ -326,7 +327,7 @@ func (e *engine) heedPlan(m *message) error {
 		for _, pkg := range m.Packages {
 			p.packages = append(p.packages, packageName(pkg[0], pkg[1]))
 		}
-		p.plan.Whole = m.What == "still" || p.frames == 0
+		p.plan.Whole, e.headers = m.What == "still" || p.frames == 0, m.Headers
 		p.plan.Stream, p.plan.Sound, p.plan.Preview = m.Stream, m.Sound, m.Preview
 		p.done <- nil
 		e.planning = nil
@@ -379,6 +380,9 @@ func (e *engine) Plan(ctx context.Context, req renderer.Request, onPlay func(ren
 	}
 	in := e.r.describe(e.env)
 	p.plan.Need = in.Need()
+	if e.headers == "" {
+		p.plan.Need.Headers = "" // whoever draws the same writes parts that fit
+	}
 	p.plan.Need.Packages = slices.DeleteFunc(p.packages, func(name string) bool { return !slices.Contains(in.Packages, name) })
 	return &p.plan, nil
 }
@@ -523,6 +527,8 @@ func cellOf(m *message) cellResult {
 		switch m.Reason {
 		case "diverged", "pixels":
 			return cellResult{err: fmt.Errorf("%w: %s", renderer.ErrDiverged, m.Text)}
+		case "headers":
+			return cellResult{err: fmt.Errorf("%w: %s", renderer.ErrUnfit, m.Text)}
 		case "scene":
 			return cellResult{err: err}
 		case "memory":

@@ -107,7 +107,7 @@ func (r *Renderer) Environments(context.Context) ([]job.Environment, error) {
 func (r *Renderer) describe(env installed) job.Environment {
 	e := job.Environment{Renderer: r.Name(), Version: env.Manim, Fingerprint: env.id, Packages: packagesOf(env.Environment)}
 	if t := r.knownSelfTest(env.id); t != nil {
-		e.SelfTest = t.Hash
+		e.SelfTest, e.Headers, e.Pictures = t.Hash, t.Headers, r.testOf(env.id).pictures
 	}
 	return e
 }

@@ -86,7 +86,8 @@ type message struct {
 	Width      uint32          `json:"width"`
 	Height     uint32          `json:"height"`
 	CellFrames uint32          `json:"cell_frames"`
-	What       string          `json:"kind"` // video, images, still
+	What       string          `json:"kind"`    // video, images, still
+	Headers    string          `json:"headers"` // hash of those of every cell; "": they have none
 	Walk       float64         `json:"walk"`
 	Warnings   []string        `json:"warnings"`
 	Stream     bool            `json:"stream"`

@@ -3,6 +3,7 @@
 package manim
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -19,13 +20,19 @@ import (
 
 // selfTest is that of one environment.
 type selfTest struct {
-	running sync.Mutex         // held while the scene is rendered
-	result  *renderer.SelfTest // nil: not known; guarded by the renderer's mu
+	running sync.Mutex // held while the scene is rendered
+
+	// Guarded by the renderer's mu.
+	result   *renderer.SelfTest // nil: not known
+	pictures job.CID            // of its pictures
 }
 
-// selfTestKinds are how the fixed scene is rendered: lossless, for the
-// pictures, and by default, for the encoder.
-var selfTestKinds = [][]string{{"-ql", "-t", "--format", "mov"}, {"-ql"}}
+// How the fixed scene is rendered: as it is drawn, and as it is encoded if the
+// user says nothing.
+var (
+	asPictures = []string{"-ql", "-t", "--format", "png-sequence"}
+	asFilm     = []string{"-ql"}
+)
 
 // SelfTest renders the fixed scene, unless what it gives is known. The result is
 // kept in the home: it only changes with the environment.
@@ -48,8 +55,8 @@ func (r *Renderer) SelfTest(ctx context.Context, env string) (*renderer.SelfTest
 		return nil, fmt.Errorf("manim: self-test: %w", err)
 	}
 	r.mu.Lock()
-	test.result = t
-	r.mu.Unlock()
+	defer r.mu.Unlock()
+	test.keep(t)
 	return t, nil
 }
 
@@ -62,57 +69,65 @@ func (r *Renderer) runSelfTest(ctx context.Context, env string) (*renderer.SelfT
 	if err := os.WriteFile(filepath.Join(dir, "selftest.py"), selfTestScene, 0o600); err != nil {
 		return nil, err
 	}
-	h := sha256.New()
-	t := new(renderer.SelfTest)
-	for _, kind := range selfTestKinds {
-		if t.Speed, err = r.renderSelfTest(ctx, env, dir, kind, h); err != nil {
-			return nil, err
-		}
+	h, pictures := sha256.New(), new(bytes.Buffer)
+	if _, err := r.renderSelfTest(ctx, env, dir, asPictures, io.MultiWriter(h, pictures)); err != nil {
+		return nil, err
 	}
-	t.Hash = hex.EncodeToString(h.Sum(nil))
+	t, err := r.renderSelfTest(ctx, env, dir, asFilm, h)
+	if err != nil {
+		return nil, err
+	}
+	if pictures.Len() > job.MaxBlock {
+		return nil, fmt.Errorf("%d bytes of pictures, at most %d allowed", pictures.Len(), job.MaxBlock)
+	}
+	t.Hash, t.Pictures = hex.EncodeToString(h.Sum(nil)), pictures.Bytes()
 	return t, nil
 }
 
-// renderSelfTest writes all cells of the fixed scene to w and returns the
-// frames per second.
-func (r *Renderer) renderSelfTest(ctx context.Context, env, dir string, kind []string, w io.Writer) (float64, error) {
+// renderSelfTest writes all cells of the fixed scene to w, and returns its speed
+// and its headers.
+func (r *Renderer) renderSelfTest(ctx context.Context, env, dir string, kind []string, w io.Writer) (*renderer.SelfTest, error) {
 	e, err := r.take(ctx, renderer.Own, env)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer e.Close()
 	args := append([]string{"selftest.py", "SelfTest", "--seed", "0", "--disable_caching", "--media_dir", dir}, kind...)
 	plan, err := e.Plan(ctx, renderer.Request{Args: args, Dir: dir, Env: os.Environ()}, nil)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	frames, seconds := 0.0, 0.0
 	for _, c := range job.Grid(plan.Plays, plan.FPS, plan.CellFrames) {
 		out, err := e.Render(ctx, c.Index)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		frames, seconds = frames+float64(c.Frames), seconds+out.Seconds
 		for _, name := range out.Files {
 			f, _, err := renderer.OpenOutput(e.Out(), name, 64<<20)
 			if err != nil {
-				return 0, err
+				return nil, err
 			}
 			_, err = io.Copy(w, f)
 			f.Close()
 			if err != nil {
-				return 0, err
+				return nil, err
 			}
 		}
 	}
 	if seconds <= 0 {
-		return 0, fmt.Errorf("no time passed over %v frames", frames)
+		return nil, fmt.Errorf("no time passed over %v frames", frames)
 	}
-	return frames / seconds, nil
+	return &renderer.SelfTest{Speed: frames / seconds, Headers: e.headers}, nil
 }
 
 func (r *Renderer) selfTestFile(env string) string {
 	return filepath.Join(r.cfg.Home, "environments", fmt.Sprintf("selftest-%.16s.json", env))
+}
+
+func (t *selfTest) keep(result *renderer.SelfTest) {
+	t.result, t.pictures = result, job.CIDOf(result.Pictures)
 }
 
 func (r *Renderer) testOf(env string) *selfTest {
@@ -135,7 +150,7 @@ func (r *Renderer) knownSelfTest(env string) *renderer.SelfTest {
 		if err != nil || json.Unmarshal(data, t) != nil {
 			return nil
 		}
-		test.result = t
+		test.keep(t)
 	}
 	return test.result
 }

@@ -35,8 +35,10 @@ type Renderer struct {
 	Packages []string                                           // of its environment
 	Taken    func(trust renderer.Trust, engine renderer.Engine) // told of every engine; may be nil
 
-	// Installed are environments to have in place of the built-in one.
+	// Installed are environments to have in place of the built-in one, Pictures the
+	// blocks with the pictures of their self-tests, by fingerprint.
 	Installed []job.Environment
+	Pictures  map[string][]byte
 }
 
 // Scene is what a synthetic job draws. It is read from a file, as JSON: the
@@ -83,7 +85,7 @@ func (r *Renderer) Choose(ctx context.Context, want renderer.Wish) (job.Environm
 // SelfTest returns what an environment says of itself.
 func (r *Renderer) SelfTest(ctx context.Context, env string) (*renderer.SelfTest, error) {
 	e, err := r.byID(ctx, env)
-	return &renderer.SelfTest{Hash: e.SelfTest, Speed: 1}, err
+	return &renderer.SelfTest{Hash: e.SelfTest, Speed: 1, Pictures: r.Pictures[env]}, err
 }
 
 func (r *Renderer) byID(ctx context.Context, env string) (job.Environment, error) {

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from contextlib import suppress
 from fractions import Fraction
@@ -89,6 +90,14 @@ class VideoCell:
             for packet in self._stream.encode(frame):
                 self._container.mux(packet)
 
+    def headers(self) -> str:
+        """A hash of what a film has once for all its parts, "" if that is nothing; known when a frame is written.
+
+        Parts from encoders with other headers do not decode together.
+        """
+        data = self._stream.codec_context.extradata
+        return hashlib.sha256(data).hexdigest()[:32] if data else ""
+
     def _reformat(self, frame: av.VideoFrame) -> av.VideoFrame:
         try:
             return self._reformatter.reformat(frame, format=self._pixel_format, threads=1)
@@ -159,11 +168,15 @@ def encoder_settings(spec: Any) -> dict[str, Any]:
     }
 
 
-def check(encoder: dict[str, Any], folder: Path) -> None:
-    """Encode one black frame and throw it away: wrong options show at the first frame, not when the file is opened."""
+def check(encoder: dict[str, Any], folder: Path) -> str:
+    """Encode one black frame and throw it away: wrong options show at the first frame, not when the file is opened.
+
+    Returns the headers that every cell will have.
+    """
     cell = VideoCell(folder, 0, encoder)
     try:
         cell.write(np.zeros((encoder["height"], encoder["width"], 4), np.uint8))
         cell._stream.encode()
+        return cell.headers()
     finally:
         cell.abort()

@@ -92,6 +92,7 @@ def _follow(walker: Walker, spec: dict, plays: list) -> None:
     walker.table = [grid.Play(frames, frozen) for frames, frozen in plays]
     walker.hidden = dict(map(tuple, spec["hidden"]))
     walker.kind, walker.encoder, walker.fps = spec["kind"], spec["encoder"], spec["fps"]
+    walker.headers = spec["headers"]
     walker.draw_all = spec["draw_all"]
 
 
@@ -270,7 +271,7 @@ class Leader(hooks.Guide):
         if not walker.leader or walker.kind != "video":
             return
         try:
-            encode.check(walker.encoder, walker.folder)
+            walker.headers = encode.check(walker.encoder, walker.folder)
         except Exception as error:
             encoder = walker.encoder
             raise Refused(
@@ -344,6 +345,7 @@ class Leader(hooks.Guide):
         spec["kind"] = walker.kind
         spec["fps"] = walker.fps
         spec["encoder"] = walker.encoder
+        spec["headers"] = walker.headers
         spec["hidden"] = sorted([play, steps] for play, steps in walker.hidden.items())
         files, warnings = self.trace.files()
         self.warnings += warnings
@@ -377,6 +379,7 @@ class Leader(hooks.Guide):
                 "root": self.trace.root,
                 "packages": packages.needed(self.trace.imports(), config.plugins),
                 "kind": walker.kind,
+                "headers": walker.headers,
                 "expect": features.expected_file(writer),
                 # Plays that Manim's cache has are not among the cells.
                 "stream": features.can_stream(writer, walker.encoder) and not walker.hidden,

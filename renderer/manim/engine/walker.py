@@ -46,6 +46,7 @@ class Walker:
         self.fps = 0.0
         self.kind = ""  # "video", "images", "still", "none"; known when the first play begins
         self.encoder: dict[str, Any] | None = None
+        self.headers = ""  # that every cell must have, where cells have any
         self.draw_all = False  # the scene looks at its own pixels: draw every frame
         self.table: list[grid.Play] | None = None  # known to workers only
         self.hidden: dict[int, int] = {}  # frames of the plays that are stepped but exist already
@@ -308,13 +309,16 @@ class Walker:
 
     def _write(self, pixels: Any, repeat: int) -> None:
         cell, first, end = self._target
-        if self._cell is None:
+        opening = self._cell is None
+        if opening:
             self._arrived, self._arrived_at = self.cpu(), time.monotonic()
             if self.kind == "images":
                 self._cell = ImageCell(self.folder, cell, *self._picture)
             else:
                 self._cell = VideoCell(self.folder, cell, self.encoder, end - first, self._target_play_frames)
         self._cell.write(pixels, repeat)
+        if opening:
+            self._compare_headers()
         self.frame += repeat
         if self.frame == end and self._sampled == self.play_steps:
             self._cell_done()
@@ -334,6 +338,13 @@ class Walker:
             }
         )
         self.stand()
+
+    def _compare_headers(self) -> None:
+        if isinstance(self._cell, VideoCell) and self._cell.headers() != self.headers:
+            self.fail(
+                "headers",
+                "the encoder here writes other headers than the one of the plan: the parts would not fit",
+            )
 
     def _hear_drop(self) -> bool:
         """Whether the hub has told us to leave the current cell. The walker is then without one."""
