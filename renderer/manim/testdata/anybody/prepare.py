@@ -26,6 +26,7 @@ with zipfile.ZipFile(data / "bundle.zip", "w") as bundle:
 with sqlite3.connect(data / "facts.db") as facts:
     facts.execute("create table facts (sides integer)")
     facts.execute("insert into facts values (5)")
+(data / "many").mkdir(exist_ok=True)
 for i in range(6):
     (data / "many" / f"{i}.csv").write_text(f"{i}," * (i + 1))
 for name, color in (
