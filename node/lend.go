@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path"
 	"path/filepath"
@@ -38,10 +39,17 @@ type lender struct {
 	mu    sync.Mutex // guards what follows; held while a file is imported
 	lent  map[string]job.CID
 	bytes int64
+	told  map[told]bool
+}
+
+// told is what the log has of a request.
+type told struct {
+	to   job.PeerID
+	path string
 }
 
 func newLender(plan *renderer.Plan) *lender {
-	l := &lender{root: plan.Root, names: make(map[string]bool, len(plan.Lendable)), lent: make(map[string]job.CID)}
+	l := &lender{root: plan.Root, names: make(map[string]bool, len(plan.Lendable)), lent: make(map[string]job.CID), told: make(map[told]bool)}
 	for _, name := range plan.Lendable {
 		l.names[name] = true
 	}
@@ -63,17 +71,17 @@ func (n *Node) lend(ctx context.Context, asked job.Signed) job.Message {
 	holds := false
 	n.ask(func(s *scheduler.Scheduler) { holds = s.Holds(m.Job, asked.From) })
 	if !holds {
-		n.log.Warn("file not lent: the asker holds no cells", "job", m.Job.Short(), "path", m.Path, "to", n.nameOf(asked.From))
+		n.log.Debug("file not lent: the asker holds no cells", "job", m.Job.Short(), "path", m.Path, "to", n.nameOf(asked.From))
 		no := refuse("this node holds no cells of the job")
 		no.Again = true
 		return no
 	}
 	cid, first, err := l.file(ctx, n.parts.Store, m)
 	if err != nil {
-		n.log.Warn("file not lent", "job", m.Job.Short(), "path", m.Path, "to", n.nameOf(asked.From), "err", err)
+		n.log.Log(ctx, l.level(slog.LevelWarn, asked), "file not lent", "job", m.Job.Short(), "path", m.Path, "to", n.nameOf(asked.From), "err", err)
 		return refuse(err.Error())
 	}
-	n.log.Info("file lent that the plan did not read", "job", m.Job.Short(), "path", m.Path, "to", n.nameOf(asked.From))
+	n.log.Log(ctx, l.level(slog.LevelInfo, asked), "file lent that the plan did not read", "job", m.Job.Short(), "path", m.Path, "to", n.nameOf(asked.From))
 	if first {
 		n.toPublication(m.Job, func(p *publication) {
 			deliver(p.news, Event{Event: "note", Text: fmt.Sprintf(
@@ -119,6 +127,19 @@ func (l *lender) file(ctx context.Context, store blockstore.Store, m *job.Missin
 	l.lent[m.Path] = cid
 	l.bytes += size
 	return cid, len(l.lent) == 1, nil
+}
+
+// level is how a request is logged: the first of a peer for a file at that
+// level, so that a peer that asks again and again does not fill the log.
+func (l *lender) level(first slog.Level, asked job.Signed) slog.Level {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	one := told{asked.From, asked.Msg.(*job.Missing).Path}
+	if l.told[one] || len(l.told) >= 10*maxLentFiles {
+		return slog.LevelDebug
+	}
+	l.told[one] = true
+	return first
 }
 
 // openLent opens a file below a project's root, and returns its size in bytes.
@@ -204,14 +225,14 @@ func (n *Node) borrow(ctx context.Context, submitter job.PeerID, m *job.Missing)
 		if answer.Files != "" {
 			return answer.Files, nil
 		}
-		refused := errors.New(answer.Reason)
+		refused := fmt.Errorf("%w: %s", renderer.ErrRefused, answer.Reason)
 		if !answer.Again {
 			return "", refused
 		}
 		select {
 		case <-time.After(askAgain):
 		case <-ctx.Done():
-			return "", refused
+			return "", errors.New(answer.Reason)
 		}
 	}
 }

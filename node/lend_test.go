@@ -4,6 +4,8 @@ package node
 
 import (
 	"context"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -121,6 +123,15 @@ func TestLendsToHoldersOnly(t *testing.T) {
 	}
 	cancel()
 	<-ended
+	if err := submitter.Close(); err != nil {
+		t.Fatal(err)
+	}
+	within, done := context.WithTimeout(t.Context(), 10*time.Second)
+	defer done()
+	_, err := stranger.borrow(within, submitter.self, &job.Missing{Job: id, Path: "late.txt"})
+	if err == nil || !strings.Contains(err.Error(), "the submitter does not answer") || errors.Is(err, renderer.ErrRefused) {
+		t.Errorf("of a submitter that is gone: %v", err)
+	}
 }
 
 func TestLenderRefuses(t *testing.T) {
@@ -202,3 +213,38 @@ func TestLenderRefuses(t *testing.T) {
 }
 
 var testJob = job.ID(job.CIDOf([]byte("a job")))
+
+// FuzzOpenLent: whatever the name, what is opened lies in the project and is not
+// hidden there.
+func FuzzOpenLent(f *testing.F) {
+	for _, name := range []string{"open.txt", "folder/open.txt", ".env", "../key", "link", "out/key", "a/../.env", "folder/.", "/etc/passwd", "open.txt/", "folder\\open.txt"} {
+		f.Add(name)
+	}
+	base := f.TempDir()
+	root := filepath.Join(base, "project")
+	files := map[string]string{"open.txt": "open", "folder/open.txt": "open", ".env": "secret", "folder/.key": "secret", ".git/config": "secret", "../key": "secret"}
+	for name, text := range files {
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			f.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			f.Fatal(err)
+		}
+	}
+	for name, to := range map[string]string{"link": ".env", "out": "..", "git": ".git"} {
+		if err := os.Symlink(to, filepath.Join(root, name)); err != nil {
+			f.Fatal(err)
+		}
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		file, size, err := openLent(root, name)
+		if err != nil {
+			return
+		}
+		defer file.Close()
+		if text, err := io.ReadAll(file); err != nil || string(text) != "open" || size != 4 {
+			t.Errorf("%q gives %q, %d bytes (%v)", name, text, size, err)
+		}
+	})
+}

@@ -175,7 +175,7 @@ type Plan struct {
 // Missing brings a file of a job that the plan did not read, named as in
 // Plan.Lendable: it puts the file under In, where nothing of that name is, and
 // returns its path there. The error says why not, in words for the scene's
-// author. It returns when ctx ends, or within half a minute.
+// author; see [ErrRefused]. It returns when ctx ends, or within half a minute.
 type Missing func(ctx context.Context, path string) (string, error)
 
 // Asset is a file of the submitter that the job needs.
@@ -216,6 +216,10 @@ type ScenesError struct {
 func (e *ScenesError) Error() string {
 	return fmt.Sprintf("renderer: %d scenes: %s", len(e.Scenes), strings.Join(e.Scenes, ", "))
 }
+
+// ErrRefused is wrapped by the error of a Missing that will not be another one
+// when it is asked again.
+var ErrRefused = errors.New("refused by the submitter")
 
 // Failure classes of Render that the caller treats differently; any other error
 // may pass on another try or another node.

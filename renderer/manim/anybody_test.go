@@ -118,21 +118,16 @@ func elsewhere(t *testing.T, r *Renderer, plan *renderer.Plan, lend func(name st
 
 // cellBytes renders a cell and returns its file.
 func cellBytes(t *testing.T, e renderer.Engine, cell uint32) ([]byte, error) {
-	t.Helper()
 	out, err := e.Render(t.Context(), cell)
 	if err != nil {
 		return nil, err
 	}
 	f, _, err := renderer.OpenOutput(e.Out(), out.Files[0], 64<<20)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data, nil
+	return io.ReadAll(f)
 }
 
 // TestAnybodysScenes renders scenes that read files in many ways in a sandbox,
@@ -178,20 +173,26 @@ func TestAnybodysScenes(t *testing.T) {
 				}
 				return os.ReadFile(filepath.Join(plan.Root, name))
 			})
-			for _, c := range job.Grid(plan.Plays, plan.FPS, plan.CellFrames) {
+			cells := job.Grid(plan.Plays, plan.FPS, plan.CellFrames)
+			got, errs := make([][]byte, len(cells)), make([]error, len(cells))
+			var drawn sync.WaitGroup // at once: several walkers may lack the same file
+			for i, c := range cells {
+				drawn.Go(func() { got[i], errs[i] = cellBytes(t, foreign, c.Index) })
+			}
+			drawn.Wait()
+			for i, c := range cells {
 				want, err := cellBytes(t, own, c.Index)
 				if err != nil {
 					t.Fatal(err)
 				}
-				got, err := cellBytes(t, foreign, c.Index)
-				if err != nil {
+				if errs[i] != nil {
 					var failed *renderer.SceneError
-					if errors.As(err, &failed) {
+					if errors.As(errs[i], &failed) {
 						t.Fatal(failed.Text)
 					}
-					t.Fatal(err)
+					t.Fatal(errs[i])
 				}
-				if !bytes.Equal(got, want) {
+				if !bytes.Equal(got[i], want) {
 					t.Errorf("cell %d differs", c.Index)
 				}
 			}

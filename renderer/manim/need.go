@@ -104,7 +104,7 @@ func (e *engine) heedNeed(h *hub, path string) error {
 			err = h.proc.Give()
 		}
 		if err != nil {
-			answer["error"] = err.Error()
+			answer["error"], answer["final"] = err.Error(), errors.Is(err, renderer.ErrRefused)
 		} else {
 			answer["from"] = at
 		}

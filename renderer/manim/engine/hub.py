@@ -92,6 +92,7 @@ class Hub:
         self.early: list[dict] = []  # cells drawn so, until the plan is there to compare them with
         self.may_fork = True
         self.lacking: dict[str, list[Body]] = {}  # files of the project that walkers wait for
+        self.refused: dict[str, str] = {}  # those that cannot be had, and why
         self.done = False
 
     def run(self) -> int:
@@ -192,6 +193,8 @@ class Hub:
                 os.replace(source / message["from"], source / late.PROJECT / path)
             except OSError as problem:
                 error = str(problem)
+        elif message.get("final"):
+            self.refused[path] = error
         for body in self.lacking.pop(path, []):
             self.tell(body, {"t": "given", "error": error})
 
@@ -288,6 +291,8 @@ class Hub:
                 self.early.append(message)
             else:
                 self.tell_cell(message)
+        elif kind == "need" and message["path"] in self.refused:
+            self.tell(body, {"t": "given", "error": self.refused[message["path"]]})
         elif kind == "need":
             self.lacking.setdefault(message["path"], []).append(body)
             if len(self.lacking[message["path"]]) == 1:

@@ -110,20 +110,31 @@ def lay_out(source: Path) -> None:
         names = json.loads((source / NAMES).read_text())
     except FileNotFoundError:
         return
-    project = source / PROJECT
+    project = str(source / PROJECT) + "/"
+    made: set[str] = set()
     for name, size, changed in names[:MOST]:
-        path = project / name
+        path = project + name
         with suppress(OSError):  # out of room: the file is then not there
-            if name.endswith("/"):
-                path.mkdir(parents=True, exist_ok=True)
-                continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if not path.exists():
-                with open(path, "xb") as file:
-                    os.fchmod(file.fileno(), 0)
-                    with suppress(OSError):  # larger than a file may be here
-                        file.truncate(size)
-            os.utime(path, ns=(changed, changed))
+            folder = os.path.dirname(path)
+            if folder not in made:
+                os.makedirs(folder, exist_ok=True)
+                made.add(folder)
+            if not name.endswith("/"):
+                _lay_out_file(path, size, changed)
+
+
+def _lay_out_file(path: str, size: int, changed: int) -> None:
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0)
+    except FileExistsError:
+        os.utime(path, ns=(changed, changed))  # it was shipped
+        return
+    try:
+        with suppress(OSError):  # larger than a file may be here
+            os.ftruncate(file, size)
+        os.utime(file, ns=(changed, changed))
+    finally:
+        os.close(file)
 
 
 class Opener:

@@ -25,6 +25,7 @@ from urllib.parse import unquote, urlsplit
 from . import late, private, source
 
 _READ_ONLY = os.O_RDONLY | os.O_CLOEXEC
+_SMALL = 64 << 20  # bytes
 _MANIMS = {"Tex", "images", "logs", "texts", "videos"}  # folders of the media folder that Manim fills
 _SYSTEM = (
     "/proc",
@@ -176,7 +177,7 @@ class Trace:
         self._grow_root()
         self._parse()
         for path in {*self._handed, *self._named()}:
-            if late.is_proper(path, self.root) and os.path.isfile(path) and path not in self._written:
+            if path not in self._written and late.is_proper(path, self.root) and _is_small(path):
                 self._read.setdefault(path, path)
         out, outside, hidden = {}, [], []
         for path, origin in sorted(self._read.items()):
@@ -275,6 +276,11 @@ class Trace:
     def snapshot_folder(self) -> str | None:
         """A temporary folder that the caller removes at the end of the job, if one was needed."""
         return self._snapshots
+
+
+def _is_small(path: str) -> bool:
+    """Whether a path is a file that may be shipped though nobody was seen to read it: an old film is none."""
+    return os.path.isfile(path) and os.path.getsize(path) <= _SMALL
 
 
 def _importing() -> bool:
