@@ -14,7 +14,8 @@ import os
 import stat
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,45 +29,41 @@ _BARE = {"__pycache__", "node_modules"}  # folders of which only the name travel
 _lstat = os.lstat
 
 
-def survey(root: str, listed: Iterable[str], ignored: Callable[[str], bool]) -> list[list]:
+def survey(
+    root: str, listed: Iterable[str], closed: Callable[[str], bool], left_out: Container[str]
+) -> list[list]:
     """Names below a project's root: all in folders that the scene listed, then others that are not hidden.
 
-    ignored: folders of which only the name travels, and files to leave out. Hidden folders are such. A home folder is
-    no project: of one, or of a folder above one, only what the scene listed is named.
+    closed: folders of which only the name travels, as hidden ones; left_out: files. A home folder is no project: of
+    one, or of a folder above one, only what the scene listed is named.
     """
-    home = os.path.expanduser("~")
-    is_project = not _inside(home, root)
-    found: dict[str, list] = {}
+    is_project = not _inside(os.path.expanduser("~"), root)
     whole = {folder for folder in listed if is_proper(folder, root)}
-    queue = sorted(whole)
+    queue = deque(sorted(whole))
     if is_project:
         queue.append(root)
+    found: dict[str, list] = {}
     seen: set[str] = set()
     while queue and len(found) < MOST:
-        folder = queue.pop(0)
-        if folder in seen or ignored(folder):
+        folder = queue.popleft()
+        if folder in seen or closed(folder):
             continue
         seen.add(folder)
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError:
             continue
+        place = "" if folder == root else os.path.relpath(folder, root).replace(os.sep, "/") + "/"
         for entry in entries:
-            if len(found) >= MOST:
-                break
-            if folder not in whole and not _is_open(entry, root):
+            is_open = _is_open(entry, root)
+            if (not is_open and folder not in whole) or entry.path in left_out or len(found) >= MOST:
                 continue
-            row = _describe(entry, root, ignored)
+            row = _describe(entry, place)
             if row is None:
                 continue
             found[row[0]] = row
-            if (
-                row[0].endswith("/")
-                and is_project
-                and entry.name not in _BARE
-                and _is_open(entry, root)
-                and not entry.is_symlink()
-            ):
+            enter = is_project and is_open and row[0].endswith("/") and entry.name not in _BARE
+            if enter and not entry.is_symlink():
                 queue.append(entry.path)
     return [found[name] for name in sorted(found)]
 
@@ -78,17 +75,14 @@ def _is_open(entry: os.DirEntry, root: str) -> bool:
     return not entry.is_symlink() or is_proper(os.path.realpath(entry.path), os.path.realpath(root))
 
 
-def _describe(entry: os.DirEntry, root: str, ignored: Callable[[str], bool]) -> list | None:
-    name = os.path.relpath(entry.path, root).replace(os.sep, "/")
+def _describe(entry: os.DirEntry, place: str) -> list | None:
     try:
         if entry.is_dir():
-            return [name + "/", 0, 0]
+            return [place + entry.name + "/", 0, 0]
         found = entry.stat()
     except OSError:
         return None
-    if not stat.S_ISREG(found.st_mode) or ignored(entry.path):
-        return None
-    return [name, found.st_size, found.st_mtime_ns]
+    return [place + entry.name, found.st_size, found.st_mtime_ns] if stat.S_ISREG(found.st_mode) else None
 
 
 def _inside(path: str, folder: str) -> bool:

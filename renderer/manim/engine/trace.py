@@ -217,16 +217,15 @@ class Trace:
     def names(self) -> list[list]:
         """What lies in the project: see late.py. To be asked for after files()."""
 
-        def ignored(path: str) -> bool:
+        def closed(path: str) -> bool:
             return (
-                path in self._written
-                or any(_inside(path, folder) for folder, _ in self._media)
+                any(_inside(path, folder) for folder, _ in self._media)
                 or any(_inside(path, folder) for folder in self._environment)
                 or os.path.exists(os.path.join(path, "pyvenv.cfg"))
             )
 
         with self.paused():
-            return late.survey(self.root, self._listed, ignored)
+            return late.survey(self.root, self._listed, closed, self._written)
 
     def imports(self) -> set[str]:
         """Top-level modules of the environment that the project's own code imports. To be asked for after files()."""
