@@ -43,7 +43,9 @@ CAMERA, SCENE, OTHERS = "the camera", "the scene", "other mobjects"  # beside th
 # a checksum and three sums; of pictures a checksum and the sum of their mean levels. Of SCENE: checksums of order and time.
 State = dict[str, list]
 
-_pictures: dict[int, tuple[np.ndarray, int, int]] = {}  # of the last digest, by id: with checksums of a part and the whole
+_pictures: dict[
+    int, tuple[np.ndarray, int, int]
+] = {}  # of the last digest, by id: with checksums of a part and the whole
 
 
 def take(scene: Any) -> State:

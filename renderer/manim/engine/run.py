@@ -27,21 +27,20 @@ from . import (
     features,
     fresh,
     grid,
+    hazards,
     hooks,
     late,
     packages,
     private,
     settings,
 )
-from .trace import Trace
+from .hazards import Refused
+from .trace import Trace, named
 from .walker import Diverged, Walker, explain, leave, settle_memory
 
 TYPED = "input_scenes.py"  # file that holds a script from standard input
 SPEC = 1  # version of what a plan tells workers
-
-
-class Refused(BaseException):
-    """The command asks for something that is not supported: a usage error."""
+BEFORE = ".before.json"  # file of the leader: what the files that it has written were before
 
 
 class Several(BaseException):
@@ -84,7 +83,7 @@ def replay(walker: Walker, order: dict, spec: dict, plays: list) -> None:
     _enter(walker, order, "replay", {"order": order, "spec": spec, "plays": plays})
     _follow(walker, spec, plays)
     walker.samples.follow(walker.folder / PLAN_DIGESTS, exact=True)
-    Leader(walker, {**order, "seed": spec["seed"]}).run()
+    Leader(walker, {**order, "seed": spec["seed"], "epoch": spec["epoch"]}).run()
 
 
 def _follow(walker: Walker, spec: dict, plays: list) -> None:
@@ -106,6 +105,7 @@ class Leader(hooks.Guide):
         self.given_assets: list[str] = order.get("assets") or []
         self.scene: str = order.get("scene", "")  # of those that the command is about, the one of this job
         self.input: str = order.get("input", "")  # what is typed in for the script "-"
+        self.epoch: float = order.get("epoch") or time.time()
         self.trace: Trace | None = None
         self.seen: set[str] = set()  # hashes of the scene's plays so far
         self.finished: list[str] = []
@@ -202,16 +202,25 @@ class Leader(hooks.Guide):
             "cwd": cwd,
             "path": [os.path.abspath(p) for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p],
             "home": os.path.expanduser("~"),
+            "epoch": self.epoch,
+            "zone": hazards.zone(self.epoch),
             "draw_all": walker.draw_all,
         }
         settings.seed_generators(seed)
+        ours = [os.path.dirname(os.path.abspath(__file__)), str(walker.folder)]
+        tell = self.warnings.append if walker.leader else lambda text: None
+        asked = hazards.Asked(ours, tell)
+        hazards.install(asked, seed, self.epoch)
         walker.files = private.Files([walker.folder, *media], lambda path: path)
         if not walker.leader:
+            walker.files.adopt(json.loads((walker.folder / BEFORE).read_text()))
+            walker.files.adopt(walker.files.snapshot([]))
             walker.files.install()
         else:
-            self.trace = Trace(root, media, [os.path.dirname(os.path.abspath(__file__)), str(walker.folder)])
+            self.trace = Trace(root, media, ours)
             self.trace.start()
-            walker.written = self.trace.written
+            hazards.watch_network(asked)
+            walker.written, walker.unseen = self.trace.written, self.trace.paused
             for pattern in self.given_assets:
                 if not self.trace.add(pattern):
                     raise Refused(f"--asset {pattern}: there is no such file")
@@ -349,6 +358,10 @@ class Leader(hooks.Guide):
         spec["hidden"] = sorted([play, steps] for play, steps in walker.hidden.items())
         files, warnings = self.trace.files()
         self.warnings += warnings
+        left = self.trace.left()
+        if left:
+            self.warnings.append(named("the scene writes files; what other nodes write is not kept", left))
+        (walker.folder / BEFORE).write_text(json.dumps(self.trace.before()))
         spec["root"] = self.trace.root
         if spec["typed"]:
             files.append((f"typed/{TYPED}", spec["script"]))
@@ -467,6 +480,10 @@ def work(walker: Walker, order: dict, spec: dict, plays: list) -> None:
     config.scene_names = [spec["scene"]]
     features.set_seed(spec["seed"])
     settings.seed_generators(spec["seed"])
+    os.environ["TZ"] = spec["zone"]
+    time.tzset()
+    ours = [os.path.dirname(os.path.abspath(__file__)), str(walker.folder)]
+    hazards.install(hazards.Asked(ours, lambda text: None), spec["seed"], spec["epoch"])
     _mute()
     sys.argv = ["manim", "render", str(named), spec["scene"]]
     _walk_scene(walker, named, spec["scene"])

@@ -89,19 +89,9 @@ def derive_seed(script: Path, names: list[str]) -> int:
 
 
 def seed_generators(seed: int) -> None:
-    """Seed what Manim seeds, before the script is imported, and generators that would ask the system for entropy."""
+    """Seed what Manim seeds, before the script is imported."""
     random.seed(seed)
     np.random.seed(seed % (1 << 32))
-    original, calls = np.random.default_rng, 0
-
-    def default_rng(given: Any = None) -> np.random.Generator:
-        nonlocal calls
-        if given is None:
-            calls += 1
-            given = [seed % (1 << 32), calls]
-        return original(given)
-
-    np.random.default_rng = default_rng
 
 
 def _encode(value: Any) -> Any:

@@ -63,6 +63,7 @@ class Trace:
         self._handed: set[str] = set()  # arguments of other programs
         self._given: set[str] = set()  # by the user
         self._sources: list[tuple[str, ast.AST]] = []  # of the project's own code
+        self._before: dict[str, str | None] = {}  # of written files: a copy of what was there, None: nothing
         self._snapshots: str | None = None
         self._paused = 0
 
@@ -112,8 +113,10 @@ class Trace:
             with suppress(ValueError):
                 path = source_from_cache(path)  # workers have no such caches
         if writes:
+            if path not in self._before and (self._place(path) or "media").split("/")[0] != "media":
+                self._before[path] = self._keep(path)
             if self._read.get(path) == path:
-                self._keep(path)
+                self._read[path] = self._before.get(path) or path
             if path not in self._read:
                 self._written[path] = self._written.get(path, 0) + 1
         elif path in self._written:
@@ -138,17 +141,32 @@ class Trace:
         """Files that the walk has written so far."""
         return sorted(self._written)
 
-    def _keep(self, path: str) -> None:
-        """The scene is about to change a file that it has read: keep what it read."""
+    def left(self) -> list[str]:
+        """The user's files that the walk has written: no caches, nothing hidden or temporary. To be asked for after files()."""
+        out = []
+        for path in sorted(self.before()):
+            place = self._place(path) or ""
+            temporary = place.startswith("abs/") and _inside(path, tempfile.gettempdir())
+            if place and not (temporary or "/." in place or "/__pycache__/" in place):
+                out.append(path)
+        return out
+
+    def before(self) -> dict[str, str | None]:
+        """Where to find written files as they were before; those that are shipped as they are now are left out."""
+        return {path: copy for path, copy in self._before.items() if self._read.get(path) != path}
+
+    def _keep(self, path: str) -> str | None:
+        """The scene is about to change a file: keep what it is now, or None where there is none."""
         with self.paused():
+            if not os.path.isfile(path):
+                return None
             if self._snapshots is None:
                 self._snapshots = tempfile.mkdtemp(prefix="meshnode-")
             copy = os.path.join(self._snapshots, str(len(os.listdir(self._snapshots))))
             try:
-                shutil.copyfile(path, copy)
+                return shutil.copyfile(path, copy)
             except OSError:
-                return
-        self._read[path] = copy
+                return None
 
     def _wrap_c_opens(self) -> None:
         def wrap(function: Callable) -> Callable:
@@ -197,10 +215,10 @@ class Trace:
         warnings = []
         if outside:
             warnings.append(
-                _named("the scene reads outside its project; these files are shared with the mesh", outside)
+                named("the scene reads outside its project; these files are shared with the mesh", outside)
             )
         if hidden:
-            warnings.append(_named("the scene reads hidden files; these are not shared", hidden))
+            warnings.append(named("the scene reads hidden files; these are not shared", hidden))
         return sorted(out.items()), warnings
 
     def _is_cache(self, path: str) -> bool:
@@ -287,7 +305,8 @@ def _importing() -> bool:
     return sys._getframe(2).f_code.co_filename.startswith("<frozen importlib")
 
 
-def _named(what: str, paths: list[str]) -> str:
+def named(what: str, paths: list[str]) -> str:
+    """One line about files, of which it names the first."""
     shown = ", ".join(paths[:5]) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
     return f"{what}: {shown}"
 

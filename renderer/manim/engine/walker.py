@@ -18,6 +18,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,9 @@ class Walker:
 
         self.files: private.Files | None = None  # as this walker sees them
         self.written: Callable[[], list[str]] = list  # the files that the leader has written so far
+        self.unseen: Callable[[], Any] = (
+            nullcontext  # within, the leader reads files that are not the scene's to ship
+        )
         self.first_order: dict | None = None  # of a walker that starts before the scene
         self.fresh = False  # not a fork of the hub: fresh.py
         self._stop = FOREVER
@@ -414,7 +418,8 @@ class Walker:
         sys.stdout.flush()
         sys.stderr.flush()
         cpu = self.cpu()
-        files = self.files.snapshot(self.written()) if self.files is not None else {}
+        with self.unseen():
+            files = self.files.snapshot(self.written()) if self.files is not None else {}
         child = os.fork()
         if child:
             mine.close()
@@ -431,7 +436,7 @@ class Walker:
         self.leader = False
         self._children = []
         self.samples.mark()
-        self.written = list
+        self.written, self.unseen = list, nullcontext
         if self.files is not None:
             self.files.adopt(files)
             self.files.install()

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+
+package manim
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"meshnode/job"
+	"meshnode/renderer"
+)
+
+// planUnlike plans a scene of testdata/scenes/unlike.py.
+func planUnlike(t *testing.T, r *Renderer, dir, scene string, req renderer.Request) (renderer.Engine, *renderer.Plan, error) {
+	t.Helper()
+	own, err := r.Take(t.Context(), renderer.Own, firstOf(t, r))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { own.Close() })
+	req.Args = []string{"unlike.py", scene, "-ql", "--seed", "1", "--media_dir", filepath.Join(dir, "media")}
+	req.Dir, req.Env = dir, append(os.Environ(), "TEST_THEME=#ff0000", "PYTHONHASHSEED=5", "TZ=Asia/Kolkata")
+	plan, err := own.Plan(t.Context(), req, nil)
+	return own, plan, err
+}
+
+// TestWalksAreCompared: what a scene asks of its computer is answered alike on
+// every walk, or a walk that differs is found out before a cell of it counts.
+func TestWalksAreCompared(t *testing.T) {
+	r := realRenderer(t)
+	defer r.Close()
+	if _, err := r.Sandbox(t.Context()); err != nil {
+		t.Skip(err)
+	}
+	for _, test := range []struct {
+		scene   string
+		note    string // that the plan tells, "": none
+		differs string // how it plays elsewhere, "": as planned
+		again   bool   // and maybe on the submitter itself
+	}{
+		{scene: "SetOfMobjects"},
+		{scene: "HashOrder"},
+		{scene: "Clock", note: "the scene reads the clock (time.time in unlike.py, line "},
+		{scene: "Dates", note: "the scene reads the clock"},
+		{scene: "Chance", note: "the scene draws numbers that no seed fixes (random.Random() in unlike.py, line "},
+		{scene: "TimedLength", note: "the scene reads the clock"},
+		{scene: "Remembers", note: "the scene writes files"},
+		{scene: "SetOfThings", differs: "play 0 (FadeIn(Group)) differs from the plan after 6 frames: other points of 60 Dot", again: true},
+		{scene: "Trembles", differs: "play 0 (UpdateFromAlphaFunc(Dot)) differs from the plan after ", again: true},
+		{scene: "Theme", differs: "play 1 (FadeIn(Square)) differs from the plan after 5 frames: other colours or strokes of 1 Square"},
+	} {
+		t.Run(test.scene, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.CopyFS(dir, os.DirFS("testdata/scenes")); err != nil {
+				t.Fatal(err)
+			}
+			own, plan, err := planUnlike(t, r, dir, test.scene, renderer.Request{CellFrames: 6})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.ContainsFunc(plan.Notes, func(note string) bool { return strings.HasPrefix(note, test.note) }) {
+				t.Errorf("notes %q", plan.Notes)
+			}
+			foreign := elsewhere(t, r, plan, func(string) ([]byte, error) { return nil, errors.New("not to be lent") })
+			grid := job.Grid(plan.Plays, plan.FPS, plan.CellFrames)
+			last := grid[len(grid)-1].Index
+			found := ""
+			for _, c := range grid {
+				want, err := cellBytes(t, own, c.Index)
+				if err != nil && !(test.again && errors.Is(err, renderer.ErrDiverged)) {
+					t.Fatal(err)
+				}
+				got, err := cellBytes(t, foreign, c.Index)
+				if errors.Is(err, renderer.ErrDiverged) {
+					found = err.Error()
+				} else if err != nil {
+					t.Fatal(err)
+				} else if !bytes.Equal(got, want) {
+					t.Errorf("cell %d of %d differs", c.Index, last)
+				}
+			}
+			if test.differs == "" && found != "" || !strings.Contains(found, test.differs) {
+				t.Errorf("found %q, want %q", found, test.differs)
+			}
+		})
+	}
+}
+
+// TestQuestionsAreRefused: nobody could answer them.
+func TestQuestionsAreRefused(t *testing.T) {
+	r := realRenderer(t)
+	defer r.Close()
+	dir, err := filepath.Abs("testdata/scenes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for scene, want := range map[string]string{
+		"Asks":  "the scene asks for input (unlike.py, line ",
+		"Shell": "the scene opens a shell (unlike.py, line ",
+	} {
+		_, _, err := planUnlike(t, r, dir, scene, renderer.Request{})
+		var usage *renderer.UsageError
+		if !errors.As(err, &usage) || !strings.HasPrefix(usage.Text, want) {
+			t.Errorf("%s: %v", scene, err)
+		}
+	}
+}
