@@ -19,6 +19,7 @@ from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 NAMES = "names.json"  # in the shipped set: [[path, bytes, time in ns], ...], a folder's path ending in "/"
 MOST = 5000  # names
@@ -30,18 +31,20 @@ _lstat = os.lstat
 
 
 def survey(
-    root: str, listed: Iterable[str], closed: Callable[[str], bool], left_out: Container[str]
+    root: str,
+    folders: Iterable[str],
+    listed: Iterable[str],
+    closed: Callable[[str], bool],
+    left_out: Container[str],
 ) -> list[list]:
-    """Names below a project's root: all in folders that the scene listed, then others that are not hidden.
+    """Names below root: all in folders that the scene listed, then those below folders that are not hidden.
 
-    closed: folders of which only the name travels, as hidden ones; left_out: files. A home folder is no project: of
-    one, or of a folder above one, only what the scene listed is named.
+    folders: the script's and the working one. A home folder is no project, nor is one above it: of such a folder only
+    what the scene listed is named. closed: folders of which only the name travels, as hidden ones; left_out: files.
     """
-    is_project = not _inside(os.path.expanduser("~"), root)
+    projects = [folder for folder in folders if not _inside(os.path.expanduser("~"), folder)]
     whole = {folder for folder in listed if is_proper(folder, root)}
-    queue = deque(sorted(whole))
-    if is_project:
-        queue.append(root)
+    queue = deque([*sorted(whole), *projects])
     found: dict[str, list] = {}
     seen: set[str] = set()
     while queue and len(found) < MOST:
@@ -62,8 +65,8 @@ def survey(
             if row is None:
                 continue
             found[row[0]] = row
-            enter = is_project and is_open and row[0].endswith("/") and entry.name not in _BARE
-            if enter and not entry.is_symlink():
+            enter = is_open and row[0].endswith("/") and entry.name not in _BARE and not entry.is_symlink()
+            if enter and any(_inside(entry.path, project) for project in projects):
                 queue.append(entry.path)
     return [found[name] for name in sorted(found)]
 
@@ -96,6 +99,11 @@ def _hidden(path: str, root: str) -> bool:
 def is_proper(path: str, root: str) -> bool:
     """Whether a path lies below a project's root and is not hidden there."""
     return _inside(path, root) and not _hidden(path, root)
+
+
+def database(name: str) -> str:
+    """The path of a database that sqlite3 opens: it may be in a URI."""
+    return unquote(urlsplit(name).path) if name.startswith("file:") else name
 
 
 def lay_out(source: Path) -> None:
@@ -147,8 +155,10 @@ class Opener:
         sys.addaudithook(self._audit)
 
     def _audit(self, event: str, args: tuple) -> None:
-        if event == "open" or event == "sqlite3.connect":
+        if event == "open":
             self.bring(args[0])
+        elif event == "sqlite3.connect" and isinstance(args[0], str):
+            self.bring(database(args[0]))
 
     def bring(self, path: Any) -> None:
         """Have the bytes of a file that is about to be read, if it is one that was only named."""

@@ -185,7 +185,7 @@ class Leader(hooks.Guide):
         resolved = settings.resolved()
         config.progress_bar = "none"
         cwd = os.getcwd()
-        root = cwd if self.typed(file) else os.path.commonpath([os.path.dirname(script), cwd])
+        folders = [cwd] if self.typed(file) else [os.path.dirname(script), cwd]
         media = {
             str(config.get_dir("media_dir")): "media",
             str(config.get_dir("tex_dir")): "media/Tex",
@@ -217,7 +217,7 @@ class Leader(hooks.Guide):
             walker.files.adopt(walker.files.snapshot([]))
             walker.files.install()
         else:
-            self.trace = Trace(root, media, ours)
+            self.trace = Trace(folders, media, ours)
             self.trace.start()
             hazards.watch_network(asked)
             walker.written, walker.unseen = self.trace.written, self.trace.paused

@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import source_from_cache
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from . import late, private, source
 
@@ -51,9 +50,12 @@ def _inside(path: str, folder: str) -> bool:
 class Trace:
     """Records the files this process reads from start() on."""
 
-    def __init__(self, root: str, media: dict[str, str], ours: list[str]) -> None:
-        """root: the project's; media: folder of the submitter -> folder in the set; ours: folders of the engine."""
-        self.root = root  # grows in files()
+    def __init__(self, folders: list[str], media: dict[str, str], ours: list[str]) -> None:
+        """folders: the script's, if it has one, and last the working one; media: folder of the submitter -> folder in the
+        set; ours: folders of the engine.
+        """
+        self._folders = folders
+        self.root = os.path.commonpath(folders)  # of the project; grows in files()
         self._media = sorted(((os.path.abspath(k), v) for k, v in media.items()), key=lambda kv: -len(kv[0]))
         self._environment = sorted(_environment() | {*ours})
         self._read: dict[str, str] = {}  # absolute path -> where its bytes are
@@ -90,8 +92,7 @@ class Trace:
                     path, bool(flags & ~_READ_ONLY & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC))
                 )
         elif event == "sqlite3.connect" and isinstance(args[0], (str, bytes)):
-            name = os.fsdecode(args[0])
-            self.note(unquote(urlsplit(name).path) if name.startswith("file:") else name, False)
+            self.note(late.database(os.fsdecode(args[0])), False)
         elif event in ("os.listdir", "os.scandir") and self._active() and not _importing():
             with suppress(TypeError):  # a descriptor
                 self._listed.add(os.path.abspath(os.fsdecode(args[0] or ".")))
@@ -243,7 +244,7 @@ class Trace:
             )
 
         with self.paused():
-            return late.survey(self.root, self._listed, closed, self._written)
+            return late.survey(self.root, self._folders, self._listed, closed, self._written)
 
     def imports(self) -> set[str]:
         """Top-level modules of the environment that the project's own code imports. To be asked for after files()."""
@@ -263,10 +264,9 @@ class Trace:
 
     def _named(self) -> Iterable[str]:
         """Paths that the project's own code has as text, from its folder and the working one."""
-        folder = os.getcwd()
         for path, tree in self._sources:
             for text in source.texts(tree):
-                for start in (folder, os.path.dirname(path)):
+                for start in (self._folders[-1], os.path.dirname(path)):
                     yield os.path.normpath(os.path.join(start, text))
 
     def _grow_root(self) -> None:
