@@ -18,14 +18,19 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 RUFF        := ruff==0.17.6
 
 # The Python with Manim that tests, demo and benchmarks use: the one that
-# "meshnode setup" makes, unless another is named.
+# "meshnode setup" makes, unless another is named; and those of older versions, with
+# which the engine is tested too.
+python_with = $(or $(MESHNODE_HOME),$(HOME)/.meshnode)/environments/manim-$(1)/bin/python
 ifeq ($(origin MESHNODE_PYTHON),undefined)
-MESHNODE_PYTHON := $(or $(MESHNODE_HOME),$(HOME)/.meshnode)/environments/manim-0.22.0/bin/python
-SETUP           := ./meshnode setup
+MESHNODE_PYTHON       := $(call python_with,0.22.0)
+MESHNODE_PYTHON_OLDER := $(call python_with,0.21.0)
+SETUP                 := ./meshnode setup
+SETUP_OLDER           := ./meshnode setup --manim 0.21.0
+GALLERIES             := 0.22.0 0.21.0 0.20.1 0.19.0
 else
-SETUP           := :
+SETUP                 := :
 endif
-export MESHNODE_PYTHON
+export MESHNODE_PYTHON MESHNODE_PYTHON_OLDER
 
 .PHONY: help build setup test demo bench sim fuzz conformance plugins lint release-check clean
 
@@ -37,7 +42,7 @@ help:
 	@echo 'make bench          measure against stock Manim, as docs/benchmarks.md tells'
 	@echo 'make sim            many simulated meshes (SEEDS=n)'
 	@echo 'make fuzz           each fuzz target for FUZZTIME ($(FUZZTIME))'
-	@echo 'make conformance    compare with stock Manim over the gallery in $(SHARED) (SCENES=...)'
+	@echo 'make conformance    compare with stock Manim over the gallery in $(SHARED) (SCENES=..., KIND=auto or png)'
 	@echo 'make plugins        compare decks of manim-slides and speech of manim-voiceover with stock Manim'
 	@echo 'make release-check  build for every supported system into dist/'
 
@@ -55,8 +60,12 @@ demo: setup-for-demo
 	@go run ./scripts/demo
 
 test: setup-for-test
+	@$(SETUP_OLDER)
 	go vet ./...
 	go test $$(go list ./... | grep -v '/e2e')
+ifdef MESHNODE_PYTHON_OLDER
+	MESHNODE_PYTHON=$$MESHNODE_PYTHON_OLDER go test ./renderer/manim
+endif
 	CGO_ENABLED=1 go test -race $(RACE)
 	go test -count=1 -timeout 20m ./e2e/...
 
@@ -76,7 +85,14 @@ fuzz: build
 
 ifneq ($(wildcard $(SHARED)/conform),)
 conformance: setup-for-$(if $(SCENES),comparison,conformance)
+ifdef GALLERIES
+	@set -e; for version in $(GALLERIES); do \
+		./meshnode setup --manim $$version; \
+		MESHNODE_PYTHON=$(call python_with,$$version) scripts/conformance $(SHARED) $(SCENES); \
+	done
+else
 	scripts/conformance $(SHARED) $(SCENES)
+endif
 else
 conformance:
 	@echo 'conformance: skipped, there is no $(SHARED)/conform'

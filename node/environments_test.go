@@ -137,7 +137,7 @@ func TestLikeEnvironments(t *testing.T) {
 			t.Errorf("strict %v: ended with %+v", strict, last)
 		}
 		noted := slices.ContainsFunc(got.all, func(e Event) bool {
-			return e.Event == "note" && strings.Contains(e.Text, "within Manim's own tolerance")
+			return e.Event == "note" && strings.Contains(e.Text, "within the tolerance of Manim's own tests")
 		})
 		if noted == strict {
 			t.Errorf("strict %v: people were told that somebody draws differently: %v", strict, noted)

@@ -109,15 +109,21 @@ func (s *Scheduler) Compared() int {
 	return n
 }
 
-// tellLike says once that a peer, which holds cells of a job of this node, may
-// draw them a little differently.
+// tellLike says once that a peer, which holds cells of a job of this node, draws
+// or encodes a little differently.
 func (s *Scheduler) tellLike(j *openJob, m *member) {
 	p := s.peer(m.id)
 	if !j.own() || m.told || p == nil || p.advert == nil {
 		return
 	}
-	if e, err := p.advert.Environment(j.manifest.Need, s.like); err == nil && !e.Equals(j.manifest.Need) {
-		m.told = true
-		s.do(Tell{j.id, fmt.Sprintf("%s renders with other libraries: its self-test is within Manim's own tolerance, not equal; --strict leaves it out", s.name(m.id))})
+	e, err := p.advert.Environment(j.manifest.Need, s.like)
+	if err != nil || e.Equals(j.manifest.Need) {
+		return
 	}
+	how := "draws a little differently, within the tolerance of Manim's own tests"
+	if e.Pictures == j.manifest.Need.Pictures {
+		how = "draws the same, but its encoder is another"
+	}
+	m.told = true
+	s.do(Tell{j.id, fmt.Sprintf("%s %s (--strict leaves it out)", s.name(m.id), how)})
 }

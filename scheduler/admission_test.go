@@ -102,7 +102,7 @@ func TestPeopleAreToldOfLikeness(t *testing.T) {
 		}
 		return texts
 	}
-	if got := told("b"); len(got) != 1 || !strings.Contains(got[0], "within Manim's own tolerance") {
+	if got := told("b"); len(got) != 1 || !strings.Contains(got[0], "within the tolerance of Manim's own tests") {
 		t.Errorf("of the first claim of a like peer people are told %q", got)
 	}
 	if again, equal := told("b"), told("d"); len(again)+len(equal) != 0 {
