@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -152,20 +153,16 @@ func (n *Node) environment(ctx context.Context, req PublishRequest) (job.Environ
 	if err != nil {
 		return job.Environment{}, err
 	}
-	env, err := n.parts.Renderer.Choose(ctx, renderer.Wish{Version: req.Manim, Program: req.Python})
-	if err != nil || env.SelfTest != "" || req.Manim == "" && req.Python == "" {
+	want := renderer.Wish{Version: req.Manim, Program: req.Python}
+	env, err := n.parts.Renderer.Choose(ctx, want)
+	told := slices.ContainsFunc(n.currentAdvert().Environments, func(e job.Environment) bool { return e.Fingerprint == env.Fingerprint })
+	if err != nil || told || want == (renderer.Wish{}) {
 		return env, err
 	}
-	// It was set up after this node began. Without a self-test, peers that have
-	// other libraries would be refused.
-	result, err := n.parts.Renderer.SelfTest(ctx, env.Fingerprint)
-	if err == nil {
-		err = n.keepPictures(ctx, result)
-	}
-	if err != nil {
-		return env, err
-	}
-	return n.parts.Renderer.Choose(ctx, renderer.Wish{Version: req.Manim, Program: req.Python}) // with the result
+	// It was set up after this node began. Peers with other libraries work in it
+	// only when they have compared it with theirs.
+	n.selfTest(env.Fingerprint)
+	return n.parts.Renderer.Choose(ctx, want)
 }
 
 // Pause makes the node take no more work of others, or take it again. What it

@@ -26,7 +26,7 @@ type Config struct {
 	Peers      []string // full addresses to dial, beside those found
 	NoMDNS     bool     // find no peers, and do not be found
 	Slots      int      // cells rendered at a time; < 0: by cores and memory
-	Python     string   // interpreter with Manim; "": those of the home
+	Python     string   // interpreter with Manim, to have before those of the home; "": none
 	Listen     []string // addresses to listen on; none: all interfaces
 	ForClients bool     // end when the last client of the API has left
 	Log        *slog.Logger

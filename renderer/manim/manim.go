@@ -21,7 +21,7 @@ import (
 type Config struct {
 	Home     string // folder of the node
 	Scratch  string // folder for own engines' files
-	Python   string // interpreter with Manim; "": those of the home
+	Python   string // interpreter with Manim, to have before those of the home; "": none
 	Slots    int    // cells that an engine renders at a time
 	KeepWarm bool   // start the next engine when one has ended
 	Log      *slog.Logger
