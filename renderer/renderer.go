@@ -126,6 +126,12 @@ type Engine interface {
 	// the film if the user asked for that, unless he has been shown it already.
 	Assemble(ctx context.Context, cells map[uint32][]string, shown bool) (*Film, error)
 
+	// Check, after Plan, walks the scene once more in another process and returns
+	// nil when it plays as planned, an error that wraps ErrDiverged and tells what
+	// differs when it does not, and any other when that could not be found out.
+	// Cells may be rendered meanwhile; one Check at a time.
+	Check(ctx context.Context) error
+
 	// Close ends every process of the engine and removes In and Out. It waits
 	// for them.
 	Close() error
@@ -141,6 +147,7 @@ type Request struct {
 	CellFrames uint32   // length of a cell; 0: by the grid's rule
 	Ahead      int      // cells that may be drawn at a time while the walk goes on: the first ones, for Render to give at once
 	Assets     []string // files to share that the walk may not read: paths, or patterns of them
+	Alone      bool     // the program draws everything itself, in the one walk of the plan: Assemble alone ends it
 	Console    func(line string)
 }
 
@@ -224,8 +231,9 @@ var ErrRefused = errors.New("refused by the submitter")
 // Failure classes of Render that the caller treats differently; any other error
 // may pass on another try or another node.
 var (
-	// ErrDiverged: the walk here differs from the manifest's frame table. This
-	// node must not work on this job.
+	// ErrDiverged: the walk here differs from the one that made the plan, in the
+	// frame table, in what the scene shows, or by failing. This node must not work
+	// on this job.
 	ErrDiverged = errors.New("renderer: the scene plays differently here")
 	// ErrUnfit: what is written here would not fit what others write. This node
 	// must not work on this job either.

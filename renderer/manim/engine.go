@@ -64,6 +64,7 @@ type hub struct {
 	cells map[uint32]*waiting
 	early map[uint32]cellResult // drawn before anybody asked, while the plan was made
 	film  chan filmResult       // of Assemble
+	check chan error            // of Check
 }
 
 // waiting is one cell that was asked for.
@@ -84,6 +85,7 @@ type filmResult struct {
 // planning is a Plan that is under way.
 type planning struct {
 	onPlay   func(renderer.PlanProgress)
+	alone    bool // the walk draws
 	plan     renderer.Plan
 	packages []string // that the scene imports
 	frames   uint32
@@ -119,7 +121,7 @@ func (e *engine) startHub(ctx context.Context) (*hub, error) {
 	}
 	h := &hub{
 		proc: proc, pipe: pipe{r: proc.Stdout(), w: proc.Stdin()}, done: make(chan struct{}),
-		cells: make(map[uint32]*waiting), early: make(map[uint32]cellResult), film: make(chan filmResult, 1),
+		cells: make(map[uint32]*waiting), early: make(map[uint32]cellResult), film: make(chan filmResult, 1), check: make(chan error, 1),
 	}
 	proc.Stdout().SetReadDeadline(time.Now().Add(helloTime))
 	giveUp := context.AfterFunc(ctx, func() { proc.Stdout().SetReadDeadline(time.Now()) })
@@ -253,6 +255,11 @@ func (e *engine) heed(h *hub, m *message) error {
 		e.failPlan(h, &renderer.UsageError{Text: strings.TrimRight(m.Text, "\n")})
 	case "need":
 		return e.heedNeed(h, m.Path)
+	case "checked":
+		select {
+		case h.check <- checkedOf(m):
+		default: // nobody asked
+		}
 	case "note":
 		e.console.line(m.Text)
 	case "error":
@@ -327,7 +334,7 @@ func (e *engine) heedPlan(m *message) error {
 		for _, pkg := range m.Packages {
 			p.packages = append(p.packages, packageName(pkg[0], pkg[1]))
 		}
-		p.plan.Whole, e.headers = m.What == "still" || p.frames == 0, m.Headers
+		p.plan.Whole, e.headers = m.What == "still" || p.frames == 0 || p.alone, m.Headers
 		p.plan.Stream, p.plan.Sound, p.plan.Preview = m.Stream, m.Sound, m.Preview
 		p.done <- nil
 		e.planning = nil
@@ -356,7 +363,7 @@ func (e *engine) Plan(ctx context.Context, req renderer.Request, onPlay func(ren
 			env[k] = v
 		}
 	}
-	p := &planning{onPlay: onPlay, done: make(chan error, 1)}
+	p := &planning{onPlay: onPlay, alone: req.Alone, done: make(chan error, 1)}
 	e.mu.Lock()
 	h := e.hub
 	e.planning = p
@@ -364,7 +371,7 @@ func (e *engine) Plan(ctx context.Context, req renderer.Request, onPlay func(ren
 	if err := h.pipe.send(map[string]any{
 		"t": "plan", "args": req.Args, "cwd": req.Dir, "env": env, "out": h.proc.Dirs().Out,
 		"cell_frames": req.CellFrames, "slots": e.r.cfg.Slots, "ahead": req.Ahead, "assets": req.Assets,
-		"scene": req.Scene, "input": req.Input,
+		"scene": req.Scene, "input": req.Input, "alone": req.Alone,
 	}); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -30,7 +31,8 @@ func planUnlike(t *testing.T, r *Renderer, dir, scene string, req renderer.Reque
 }
 
 // TestWalksAreCompared: what a scene asks of its computer is answered alike on
-// every walk, or a walk that differs is found out before a cell of it counts.
+// every walk, or a walk that differs is found out before a cell of it counts; a
+// second walk on the same computer tells whose fault it is.
 func TestWalksAreCompared(t *testing.T) {
 	r := realRenderer(t)
 	defer r.Close()
@@ -41,7 +43,7 @@ func TestWalksAreCompared(t *testing.T) {
 		scene   string
 		note    string // that the plan tells, "": none
 		differs string // how it plays elsewhere, "": as planned
-		again   bool   // and maybe on the submitter itself
+		again   bool   // and on the submitter itself
 	}{
 		{scene: "SetOfMobjects"},
 		{scene: "HashOrder"},
@@ -53,6 +55,7 @@ func TestWalksAreCompared(t *testing.T) {
 		{scene: "SetOfThings", differs: "play 0 (FadeIn(Group)) differs from the plan after 6 frames: other points of 60 Dot", again: true},
 		{scene: "Trembles", differs: "play 0 (UpdateFromAlphaFunc(Dot)) differs from the plan after ", again: true},
 		{scene: "Theme", differs: "play 1 (FadeIn(Square)) differs from the plan after 5 frames: other colours or strokes of 1 Square"},
+		{scene: "NeedsTheme", differs: "the scene fails here, but not where it was planned: KeyError: 'TEST_THEME'"},
 	} {
 		t.Run(test.scene, func(t *testing.T) {
 			dir := t.TempDir()
@@ -87,6 +90,9 @@ func TestWalksAreCompared(t *testing.T) {
 			if test.differs == "" && found != "" || !strings.Contains(found, test.differs) {
 				t.Errorf("found %q, want %q", found, test.differs)
 			}
+			if err := own.Check(t.Context()); errors.Is(err, renderer.ErrDiverged) != test.again || !test.again && err != nil {
+				t.Errorf("the second walk: %v", err)
+			}
 		})
 	}
 }
@@ -108,5 +114,66 @@ func TestQuestionsAreRefused(t *testing.T) {
 		if !errors.As(err, &usage) || !strings.HasPrefix(usage.Text, want) {
 			t.Errorf("%s: %v", scene, err)
 		}
+	}
+}
+
+// TestAloneIsStock: a scene that is rendered in one walk is what `manim` makes
+// of it, byte for byte.
+func TestAloneIsStock(t *testing.T) {
+	r := realRenderer(t)
+	defer r.Close()
+	dir, err := filepath.Abs("testdata/scenes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	media := [2]string{t.TempDir(), t.TempDir()}
+	args := []string{"nasty.py", "Sections", "-ql", "--seed", "1", "--save_sections", "--media_dir"}
+	env := append(os.Environ(), "PYTHONHASHSEED=0")
+	own, err := r.Take(t.Context(), renderer.Own, firstOf(t, r))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	frames := uint32(0)
+	plan, err := own.Plan(t.Context(), renderer.Request{Args: append(args, media[0]), Dir: dir, Env: env, Alone: true},
+		func(p renderer.PlanProgress) { frames = p.Frames })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !plan.Whole || frames == 0 {
+		t.Errorf("whole %v, told of %d frames", plan.Whole, frames)
+	}
+	film, err := own.Assemble(t.Context(), nil, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stock := exec.CommandContext(t.Context(), os.Getenv("MESHNODE_PYTHON"), append([]string{"-m", "manim", "render"}, append(args, media[1])...)...)
+	stock.Dir, stock.Env = dir, env
+	if out, err := stock.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var files [2]map[string]string
+	for i, folder := range media {
+		files[i] = make(map[string]string)
+		err := filepath.WalkDir(folder, func(path string, d os.DirEntry, err error) error {
+			if err != nil || d.IsDir() || strings.HasSuffix(path, "_list.txt") { // absolute paths
+				return err
+			}
+			data, err := os.ReadFile(path)
+			name, _ := filepath.Rel(folder, path)
+			files[i][name] = string(data)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name := range files[1] {
+		if files[0][name] != files[1][name] {
+			t.Errorf("%s differs from stock", name)
+		}
+	}
+	if len(files[0]) != len(files[1]) || len(film.Files) != 1 {
+		t.Errorf("%d files, stock has %d; film %v", len(files[0]), len(files[1]), film.Files)
 	}
 }

@@ -52,6 +52,7 @@ type Scene struct {
 	Packages []string   `json:"packages,omitempty"` // that the scene uses
 	Late     []string   `json:"late,omitempty"`     // files beside the scene that cells open, but the walk does not
 	Error    string     `json:"error,omitempty"`    // fails the walk
+	Differs  string     `json:"differs,omitempty"`  // what a second walk finds to be other than the first
 }
 
 // environment is built in, and equal on all machines: synthetic bytes depend on
@@ -163,6 +164,7 @@ type engine struct {
 	man   *job.Manifest
 	grid  []job.Cell
 	film  string // where Assemble writes
+	alone bool   // Assemble makes the cells, too
 
 	missing renderer.Missing // nil after Plan
 	late    sync.Mutex       // held while a late file is brought
@@ -170,6 +172,16 @@ type engine struct {
 
 func (e *engine) In() *os.Root  { return e.in }
 func (e *engine) Out() *os.Root { return e.out }
+
+// Check finds what the scene says.
+func (e *engine) Check(context.Context) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.scene.Differs != "" {
+		return fmt.Errorf("%w: %s", renderer.ErrDiverged, e.scene.Differs)
+	}
+	return nil
+}
 
 func (e *engine) Close() error {
 	e.end(renderer.ErrEnded)
@@ -217,14 +229,14 @@ func (e *engine) Plan(ctx context.Context, req renderer.Request, onPlay func(ren
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.scene, e.film = scene, filepath.Join(req.Dir, scene.Name+".film")
+	e.scene, e.film, e.alone = scene, filepath.Join(req.Dir, scene.Name+".film"), req.Alone
 	e.grid = job.Grid(scene.Plays, scene.FPS, req.CellFrames)
 	need := e.env.Need()
 	need.Packages = scene.Packages
 	return &renderer.Plan{
 		Name: scene.Name, Spec: spec, Width: 16, Height: 16, FPS: scene.FPS,
 		Need:  need,
-		Plays: scene.Plays, CellFrames: req.CellFrames, Files: files, Whole: frames == 0,
+		Plays: scene.Plays, CellFrames: req.CellFrames, Files: files, Whole: frames == 0 || req.Alone,
 		Root: req.Dir, Lendable: scene.Late,
 		Stream: true,
 	}, nil
@@ -310,6 +322,10 @@ func (e *engine) Assemble(_ context.Context, cells map[uint32][]string, _ bool) 
 	defer e.mu.Unlock()
 	var film bytes.Buffer
 	for _, c := range e.grid {
+		if e.alone {
+			film.Write(Bytes(e.scene, c.Index))
+			continue
+		}
 		names, ok := cells[c.Index]
 		if !ok {
 			return nil, fmt.Errorf("synthetic: cell %d is missing", c.Index)

@@ -7,4 +7,7 @@ the scene; they step it frame by frame through Manim's own code and draw only th
 """
 
 VERSION = 1  # of the protocol; docs/engine.md
+NEVER = (
+    1 << 62
+) - 1  # the frame at which a walker stands that only checks: before the end of time, after every scene
 PLAN_DIGESTS = ".digests"  # file of the leader, for the hub's other walkers

@@ -22,9 +22,10 @@ from manim.mobject.svg.svg_mobject import SVGMobject
 from manim.renderer.cairo_renderer import CairoRenderer
 from manim.scene.scene_file_writer import SceneFileWriter
 
-from . import drawing, features
+from . import drawing, features, grid
 from .walker import Walker
 
+_play = CairoRenderer.play
 _update_frame = CairoRenderer.update_frame
 _save_static = CairoRenderer.save_static_frame_data
 _get_frame = CairoRenderer.get_frame
@@ -51,6 +52,25 @@ class Guide:
         """In place of CairoRenderer.scene_finished."""
 
 
+def watch(walker: Walker, guide: Guide) -> None:
+    """Let Manim draw and encode by itself, as if nobody had come between; only tell of each play, and of the end."""
+
+    def play(self: CairoRenderer, scene: Any, *args: Any, **kwargs: Any) -> None:
+        start = self.time
+        _play(self, scene, *args, **kwargs)
+        walker.fps = float(config["frame_rate"])
+        walker.play_first = walker.frame
+        walker.plays.append(grid.Play(round((self.time - start) * walker.fps), False))
+        walker.frame += walker.plays[-1].frames
+        guide.play_ended(scene)
+
+    def scene_finished(self: CairoRenderer, scene: Any) -> None:
+        guide.scene_ended(self, scene)
+
+    CairoRenderer.play = play
+    CairoRenderer.scene_finished = scene_finished
+
+
 def install(walker: Walker, guide: Guide) -> None:
     """Let the walker lead Manim's cairo renderer."""
     cached = False  # the play about to begin
@@ -60,7 +80,9 @@ def install(walker: Walker, guide: Guide) -> None:
 
     def draw(renderer: CairoRenderer, scene: Any, mobjects: Any, wanted: bool) -> None:
         if wanted:
+            walker.at_drawing = True
             _update_frame(renderer, scene, mobjects)
+            walker.at_drawing = False
             drawing.drew(renderer.camera)
         else:
             with drawing.hold():
@@ -99,7 +121,10 @@ def install(walker: Walker, guide: Guide) -> None:
         frozen = scene.is_current_animation_frozen_frame()
         walker.enter_play(frozen, *_steps(self, scene, frozen))
         if walker.needs_pixels:
-            return _save_static(self, scene, static_mobjects)
+            walker.at_drawing = True
+            image = _save_static(self, scene, static_mobjects)
+            walker.at_drawing = False
+            return image
         self.static_image = None
         if static_mobjects:
             draw(self, scene, static_mobjects, False)

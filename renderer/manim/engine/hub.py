@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import PLAN_DIGESTS, VERSION, grid, late
+from . import NEVER, PLAN_DIGESTS, VERSION, grid, late
 from .protocol import Channel, Closed, Pipes
 
 CHECKPOINTS = 12  # parked forks kept per job, besides the walkers that have just drawn a cell
@@ -38,6 +38,7 @@ class Body:
     dropped: bool = False  # has been told to leave that cell
     drew: bool = False  # has drawn a cell: it goes on itself, checkpoints are forked
     leader: bool = False  # makes the plan
+    checking: bool = False  # walks once more, to see whether the scene plays as planned
     ended: bool = False  # the leader, at the end of the scene
     guide: bool = False  # a worker's walker that goes ahead and is forked where cells begin
     goal: int = 0  # the frame at which the guide will stand
@@ -147,6 +148,8 @@ class Hub:
         elif kind in ("cell_files", "assemble"):
             for leader in [body for body in self.bodies if body.ended]:
                 self.tell(leader, message)
+        elif kind == "check" and self.job is not None and self.job["t"] == "plan" and self.spec is not None:
+            self.start_check()
         elif kind == "end":
             self.done = True
         else:
@@ -260,6 +263,18 @@ class Hub:
         body.cell = order.get("cell")
         return body
 
+    def start_check(self) -> None:
+        """A walker that only compares."""
+        plays = [[play.frames, play.frozen] for play in self.plays]
+
+        def check(walker: Any) -> None:
+            from . import run
+
+            walker.start({"t": "walk", "frame": NEVER})
+            run.check(walker, self.job, self.spec, plays)
+
+        self.spawn(check).checking = True
+
     def hear(self, body: Body) -> None:
         try:
             messages = body.channel.receive()
@@ -316,6 +331,7 @@ class Hub:
                 self.forget(other)  # what they have drawn is of a walk that does not count
             self.start_leader(draw_all=True)
         elif kind == "failed":
+            self.checked(body, message["reason"], message["text"])
             if body.leader:
                 body.leader = False
                 self.pipes.send({"t": "scene_error", "text": message["text"]})
@@ -336,7 +352,14 @@ class Hub:
         else:
             if kind in ("finished", "scene_error", "usage_error", "scenes"):
                 body.leader = False
+            body.checking = body.checking and kind != "checked"
             self.pipes.send(message)
+
+    def checked(self, body: Body, reason: str, text: str) -> None:
+        """A check has found a difference, or could not be made."""
+        if body.checking:
+            body.checking = False
+            self.pipes.send({"t": "checked", "reason": reason, "text": text})
 
     def tell_cell(self, message: dict) -> None:
         message.pop("own")
@@ -355,6 +378,7 @@ class Hub:
     def bury(self, body: Body) -> None:
         """A walker has ended."""
         self.forget(body)
+        self.checked(body, "died", "the process died")
         self.give_up(body, "died", "the process died")
         if body.leader:
             self.pipes.send({"t": "scene_error", "text": "the process that ran the scene died"})

@@ -58,8 +58,8 @@ def plan(walker: Walker, order: dict) -> None:
     Leader(walker, order).run()
 
 
-def _enter(walker: Walker, order: dict, run: str, arguments: dict[str, Any]) -> None:
-    """Take on the user's environment and folder, as if Manim had been started there."""
+def _enter(walker: Walker, order: dict, run: str, arguments: dict[str, Any], anew: bool = False) -> None:
+    """Take on the user's environment and folder, as if Manim had been started there; anew: in a new process."""
     env, cwd, umask = order["env"], order["cwd"], order.get("umask")
     here = fresh.hash_seed(dict(os.environ))
     kept = {k: os.environ[k] for k in os.environ if k.endswith("_NUM_THREADS")}
@@ -72,7 +72,7 @@ def _enter(walker: Walker, order: dict, run: str, arguments: dict[str, Any]) -> 
         os.umask(umask)
     settings.read_files()
     seed = fresh.hash_seed(env)
-    if not walker.fresh and (seed != here or settings.needs_fresh_process()):
+    if not walker.fresh and (anew or seed != here or settings.needs_fresh_process()):
         fresh.become(walker, run, arguments, seed)
     extra = [os.path.abspath(p) for p in env.get("PYTHONPATH", "").split(os.pathsep) if p]
     sys.path[:0] = [cwd, *(p for p in extra if p not in sys.path)]
@@ -84,6 +84,23 @@ def replay(walker: Walker, order: dict, spec: dict, plays: list) -> None:
     _follow(walker, spec, plays)
     walker.samples.follow(walker.folder / PLAN_DIGESTS, exact=True)
     Leader(walker, {**order, "seed": spec["seed"], "epoch": spec["epoch"]}).run()
+
+
+def check(walker: Walker, order: dict, spec: dict, plays: list) -> None:
+    """Run the user's command once more, only to see whether the scene plays as planned; ends the process.
+
+    All nodes have the plan's hash seed, so this walk has it too. What may differ is where things lie in memory: it is
+    a new process, and its heap is moved.
+    """
+    _enter(walker, order, "check", {"order": order, "spec": spec, "plays": plays}, anew=True)
+    walker.checking = True
+    _HEAP.extend(bytes(size) for size in range(0, 512, 16) for _ in range(1 + os.getpid() % 61))
+    _follow(walker, spec, plays)
+    walker.samples.follow(walker.folder / PLAN_DIGESTS, exact=True)
+    Leader(walker, {**order, "seed": spec["seed"], "epoch": spec["epoch"]}).run()
+
+
+_HEAP: list[bytes] = []  # kept for ever: what is made later lies elsewhere
 
 
 def _follow(walker: Walker, spec: dict, plays: list) -> None:
@@ -105,11 +122,13 @@ class Leader(hooks.Guide):
         self.given_assets: list[str] = order.get("assets") or []
         self.scene: str = order.get("scene", "")  # of those that the command is about, the one of this job
         self.input: str = order.get("input", "")  # what is typed in for the script "-"
+        self.alone: bool = order.get("alone", False)  # draws everything itself, as Manim does
         self.epoch: float = order.get("epoch") or time.time()
         self.trace: Trace | None = None
         self.seen: set[str] = set()  # hashes of the scene's plays so far
         self.finished: list[str] = []
         self.failure = ""
+        self.error: BaseException | None = None
         self.warnings: list[str] = []
         self.spec: dict[str, Any] = {}
 
@@ -120,7 +139,7 @@ class Leader(hooks.Guide):
         if self.given_seed is None:
             self.given_seed = seed
         sys.argv = ["manim", "render", *self.args]
-        hooks.install(walker, self)
+        (hooks.watch if self.alone else hooks.install)(walker, self)
         commands.scene_classes_from_file = self.scene_classes
         commands.error_console.print_exception = self.print_exception
         self._keep_sounds_local()
@@ -131,12 +150,10 @@ class Leader(hooks.Guide):
         except Several as several:
             walker.report({"t": "scenes", "scenes": several.scenes, "choose": several.choose})
             leave(0)
-        except Diverged as error:
-            kind, text = "diverged", str(error)
         except BaseException as error:  # noqa: BLE001 - what would have ended `manim` with a plain traceback
-            kind, text = "scene_error", explain(error)
+            kind, text, self.error = "scene_error", explain(error), error
         if not walker.leader:
-            walker.fail("diverged" if kind == "diverged" else "scene", text)
+            _fail(walker, self.error or RuntimeError(text))
         if kind == "finished":
             walker.report({"t": "finished", "files": self.finished})
         else:
@@ -338,10 +355,12 @@ class Leader(hooks.Guide):
         walker.kind = features.output_kind(writer)
         walker.encoder = features.encoder_of(writer)
         walker.fps = walker.fps or float(config.frame_rate)
-        cells = grid.cells(walker.plays, walker.fps, walker.cell_frames)
+        cells = [] if self.alone else grid.cells(walker.plays, walker.fps, walker.cell_frames)
         self._announce(writer, cells)
         files = self._await_cells(cells)
-        if walker.kind == "video":
+        if self.alone:
+            pass  # all is there
+        elif walker.kind == "video":
             self._place_videos(writer, cells, files)
         elif walker.kind == "images":
             self._place_images(writer, cells, files)
@@ -444,7 +463,7 @@ class Leader(hooks.Guide):
         console = commands.error_console
         with console.capture() as capture:
             type(console).print_exception(console, *args, **kwargs)
-        self.failure = capture.get()
+        self.failure, self.error = capture.get(), sys.exception()
 
 
 def work(walker: Walker, order: dict, spec: dict, plays: list) -> None:
@@ -514,12 +533,23 @@ def _walk_scene(walker: Walker, script: Path, name: str) -> None:
             features.attach_manager(scene)
             scene.render()
         walker.end_scene()
-    except Diverged as error:
-        walker.fail("diverged", str(error))
-    except MemoryError as error:
-        walker.fail("memory", explain(error))
     except BaseException as error:  # noqa: BLE001 - the scene may raise anything
-        text = explain(error)
-        if isinstance(error, OSError):
-            text += "If the file is there, it was not shared with this node: give --asset FILE to publish.\n"
+        _fail(walker, error)
+
+
+def _fail(walker: Walker, error: BaseException) -> None:
+    """Report what a walk that follows a plan has come to. The plan's own walk had no error, but drew nothing."""
+    if isinstance(error, Diverged):
+        walker.fail("diverged", str(error))
+    if isinstance(error, MemoryError):
+        walker.fail("memory", explain(error))
+    text = explain(error)
+    if isinstance(error, OSError):
+        text += "If the file is there, it was not shared with this node: give --asset FILE to publish.\n"
+    if walker.at_drawing:
         walker.fail("scene", text)
+    what = text.rstrip().splitlines()[-1] if isinstance(error, OSError) else ""
+    summary = f"{type(error).__name__}: {error}. {what}".split("\n")[0]
+    walker.fail(
+        "diverged", f"the scene fails here, but not where it was planned: {summary[:400]}\n{text[-3000:]}"
+    )
