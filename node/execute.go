@@ -50,6 +50,10 @@ func (n *Node) execute(a scheduler.Action) {
 		n.toPublication(a.Job, func(p *publication) { deliver(p.cells, a.Cells) })
 	case scheduler.Release:
 		n.release(a.Job)
+	case scheduler.Rewalk:
+		n.rewalk(a)
+	case scheduler.RenderAlone:
+		n.toPublication(a.Job, func(p *publication) { deliver(p.alone, a.Reason) })
 	case scheduler.Fail:
 		n.toPublication(a.Job, func(p *publication) { deliver(p.failed, a.Reason) })
 	case scheduler.Tell:

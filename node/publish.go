@@ -37,6 +37,7 @@ type publication struct {
 
 	cells  chan map[uint32]job.CID // all are collected; one value at most
 	failed chan string             // no film; one value at most
+	alone  chan string             // why this node renders it alone; one value at most
 }
 
 // errCanceled is the cause of a publication that its user has ended.
@@ -52,7 +53,7 @@ const progressEvery = 200 * time.Millisecond
 func (n *Node) job(ctx context.Context, req PublishRequest, emit func(Event)) (Event, error) {
 	p := &publication{
 		state: "planning", news: make(chan Event, newsLength),
-		cells: make(chan map[uint32]job.CID, 1), failed: make(chan string, 1),
+		cells: make(chan map[uint32]job.CID, 1), failed: make(chan string, 1), alone: make(chan string, 1),
 	}
 	told := make(chan struct{})
 	go func() {
@@ -168,13 +169,20 @@ func (n *Node) film(ctx context.Context, p *publication, req PublishRequest) (*f
 		n.dryRun(p, plan, req)
 		return &finished{}, nil
 	}
-	cells := map[uint32]job.CID{}
+	cells, nodes := map[uint32]job.CID{}, []NodeFrames(nil)
 	if !plan.Whole {
-		if cells, err = n.distribute(ctx, p, plan, req); err != nil {
+		var alone *aloneError
+		cells, err = n.distribute(ctx, p, plan, req)
+		if errors.As(err, &alone) {
+			plan, nodes, err = n.planAlone(ctx, p, req, alone)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
-	nodes := n.framesBy(p.id)
+	if nodes == nil {
+		nodes = n.framesBy(p.id)
+	}
 	p.emit(Event{Event: "assembling", Job: p.id, Nodes: nodes})
 	return n.assemble(ctx, p, cells, nodes)
 }
@@ -185,30 +193,12 @@ func (n *Node) plan(ctx context.Context, p *publication, req PublishRequest) (*r
 	if err != nil {
 		return nil, err
 	}
-	need := env.Need()
-	need.Headers, need.Strict = "", req.Strict // which headers the cells will have is not known yet
-	ahead := max(0, int(n.localSlots(req))-1)  // one core walks
-	if req.DryRun {
-		ahead = 0
-	} else {
+	if !req.DryRun {
+		need := env.Need()
+		need.Headers, need.Strict = "", req.Strict // which headers the cells will have is not known yet
 		n.post(scheduler.Plan{Nonce: p.nonce, Need: need})
 	}
-	if p.engine, err = n.parts.Renderer.Take(ctx, renderer.Own, env.Fingerprint); err != nil {
-		return nil, err
-	}
-	p.emit(Event{Event: "planning"})
-	told := time.Now()
-	plan, err := p.engine.Plan(ctx, renderer.Request{
-		Args: req.Args, Dir: req.Dir, Env: req.Env, Scene: req.scene, Input: req.Input, CellFrames: req.CellFrames,
-		Assets:  req.Assets,
-		Ahead:   ahead,
-		Console: func(line string) { p.emit(Event{Event: "log", Text: line}) },
-	}, func(at renderer.PlanProgress) {
-		if time.Since(told) >= progressEvery/2 {
-			told = time.Now()
-			p.emit(Event{Event: "planning", Plays: at.Plays, Frames: at.Frames, Name: at.Name})
-		}
-	})
+	plan, err := n.walk(ctx, p, req, env.Fingerprint, false)
 	if err != nil {
 		return nil, err
 	}
@@ -220,6 +210,31 @@ func (n *Node) plan(ctx context.Context, p *publication, req PublishRequest) (*r
 	p.name = plan.Name
 	n.mu.Unlock()
 	return plan, nil
+}
+
+// walk takes an engine and has it plan the scene, and draw it too if alone.
+func (n *Node) walk(ctx context.Context, p *publication, req PublishRequest, fingerprint string, alone bool) (plan *renderer.Plan, err error) {
+	if p.engine, err = n.parts.Renderer.Take(ctx, renderer.Own, fingerprint); err != nil {
+		return nil, err
+	}
+	ahead := max(0, int(n.localSlots(req))-1) // one core walks
+	if req.DryRun || alone {
+		ahead = 0
+	}
+	p.emit(Event{Event: "planning"})
+	told := time.Now()
+	return p.engine.Plan(ctx, renderer.Request{
+		Args: req.Args, Dir: req.Dir, Env: req.Env, Scene: req.scene, Input: req.Input, CellFrames: req.CellFrames,
+		Assets:  req.Assets,
+		Ahead:   ahead,
+		Alone:   alone,
+		Console: func(line string) { p.emit(Event{Event: "log", Text: line}) },
+	}, func(at renderer.PlanProgress) {
+		if time.Since(told) >= progressEvery/2 {
+			told = time.Now()
+			p.emit(Event{Event: "planning", Plays: at.Plays, Frames: at.Frames, Name: at.Name})
+		}
+	})
 }
 
 // distribute offers a planned job and waits until its cells are collected.
@@ -267,6 +282,8 @@ func (n *Node) distribute(ctx context.Context, p *publication, plan *renderer.Pl
 			return nil, context.Cause(ctx)
 		case reason := <-p.failed:
 			return nil, errors.New(reason)
+		case reason := <-p.alone:
+			return nil, &aloneError{reason}
 		case cells := <-p.cells:
 			return cells, nil
 		case <-tick.C:

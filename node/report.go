@@ -105,7 +105,7 @@ type JobStatus struct {
 	Name      string       `json:"name"`
 	Submitter job.PeerID   `json:"submitter"`
 	From      string       `json:"from"`  // the submitter's name
-	State     string       `json:"state"` // planning, open, rendering, assembling, finished, failed, canceled
+	State     string       `json:"state"` // planning, open, rendering, alone, assembling, finished, failed, canceled
 	Frames    uint32       `json:"frames"`
 	Done      uint32       `json:"done"`
 	Rate      float64      `json:"rate"`

@@ -60,8 +60,8 @@ func (n *Node) Jobs() []JobStatus {
 	jobs := slices.Clone(n.history)
 	states := make(map[job.ID]string)
 	for _, p := range n.published {
-		if p.id == "" {
-			jobs = append(jobs, JobStatus{Name: p.name, Submitter: n.self, From: n.names[n.self], State: p.state})
+		if p.id == "" || p.state == stateAlone {
+			jobs = append(jobs, JobStatus{ID: p.id, Name: p.name, Submitter: n.self, From: n.names[n.self], State: p.state})
 		}
 		states[p.id] = p.state
 	}

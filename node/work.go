@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -223,7 +224,7 @@ func classOf(err error) scheduler.Class {
 // reasonOf returns what people should read of an error: the renderer's own
 // output where there is one.
 func reasonOf(err error) string {
-	text := err.Error()
+	text := strings.TrimPrefix(err.Error(), renderer.ErrDiverged.Error()+": ")
 	if scene := (*renderer.SceneError)(nil); errors.As(err, &scene) {
 		text = scene.Text
 	}

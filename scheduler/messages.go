@@ -197,6 +197,7 @@ func (s *Scheduler) released(from job.PeerID, msg *job.Released) {
 		s.fail(j, msg.Reason)
 	case job.CauseDiverged:
 		s.do(Tell{j.id, fmt.Sprintf("%s leaves the job: %s", s.name(from), firstLine(msg.Reason))})
+		s.doubt(j, firstLine(msg.Reason))
 	}
 }
 

@@ -191,6 +191,8 @@ func (s *Scheduler) handle(ev Event) {
 		s.rendered(ev)
 	case RenderFailed:
 		s.renderFailed(ev)
+	case Rewalked:
+		s.rewalked(ev)
 	case Fetched:
 		s.fetched(ev)
 	case FetchFailed:

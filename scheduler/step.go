@@ -102,6 +102,12 @@ type (
 		Class  Class
 		Reason string
 	}
+	// Rewalked answers Rewalk: how the scene played differently, "" if it did not,
+	// or if that could not be found out.
+	Rewalked struct {
+		Job     job.ID
+		Differs string
+	}
 	// Fetched says that the bytes of a cell are here, checked and pinned;
 	// FetchFailed that none of the peers had them in time, or that what they
 	// had was not a cell.
@@ -122,8 +128,8 @@ type (
 type Class int
 
 // Retry: another node, or this one later. Fatal: no node can do it; the job
-// fails with the reason. Memory: fewer cells at a time. Diverged: this node
-// must not work on this job.
+// fails with the reason. Memory: fewer cells at a time. Diverged: the walk here
+// is not the plan's; this node must not work on this job.
 const (
 	Retry Class = iota
 	Fatal
@@ -220,6 +226,15 @@ type (
 	// Release says that this node is done with a job: its engine ends, its
 	// blocks are unpinned.
 	Release struct{ Job job.ID }
+	// Rewalk walks a scene of this node once more, beside the rendering, to find
+	// out whether it plays the same each time.
+	Rewalk struct{ Job job.ID }
+	// RenderAlone ends a job of this node for the mesh: the scene is to be planned
+	// and drawn here in one walk.
+	RenderAlone struct {
+		Job    job.ID
+		Reason string
+	}
 	// Fail ends a job of this node without a film.
 	Fail struct {
 		Job    job.ID
@@ -249,6 +264,7 @@ func (Prepared) event()        {}
 func (Rendered) event()        {}
 func (RenderFailed) event()    {}
 func (Compared) event()        {}
+func (Rewalked) event()        {}
 func (Fetched) event()         {}
 func (FetchFailed) event()     {}
 
@@ -268,5 +284,7 @@ func (Drop) action()          {}
 func (Fetch) action()         {}
 func (Assemble) action()      {}
 func (Release) action()       {}
+func (Rewalk) action()        {}
+func (RenderAlone) action()   {}
 func (Fail) action()          {}
 func (Tell) action()          {}

@@ -31,6 +31,9 @@ type submission struct {
 	collectedAt time.Duration // when the next Collected may be sent
 	assembling  bool
 	reason      string // of the latest failure
+	doubt       string // how the walk of a peer differed from the plan, the last time
+	rewalking   bool   // this node has been told to walk once more,
+	steady      bool   // and has found that the scene plays as planned
 	told        string // why the job waits, as people were told
 }
 
@@ -389,10 +392,10 @@ func (s *Scheduler) others(j *openJob, cell uint32) bool {
 	return false
 }
 
-// tellWaiting says why nobody works on a job, when nobody can.
-func (s *Scheduler) tellWaiting(j *openJob) {
-	var reasons []string
-	able := s.canWork(j)
+// able reports whether somebody who is there can work on a job, and why others
+// cannot.
+func (s *Scheduler) able(j *openJob) (able bool, reasons []string) {
+	able = s.canWork(j)
 	for _, p := range s.peers {
 		if p.advert == nil || !s.there(p.id) {
 			continue
@@ -407,6 +410,12 @@ func (s *Scheduler) tellWaiting(j *openJob) {
 			able = true
 		}
 	}
+	return able, reasons
+}
+
+// tellWaiting says why nobody works on a job, when nobody can.
+func (s *Scheduler) tellWaiting(j *openJob) {
+	able, reasons := s.able(j)
 	text := ""
 	if !able {
 		const most = 8

@@ -264,6 +264,8 @@ func (st *stage) command(verb string, words []string) error {
 	case "failed":
 		class := map[string]Class{"retry": Retry, "fatal": Fatal, "memory": Memory, "diverged": Diverged}[args[3]]
 		st.step(st.node(args[0]), RenderFailed{st.jobs[args[1]].id, number(args[2], 0), class, strings.Join(args[4:], " ")})
+	case "rewalked":
+		st.step(st.node(args[0]), Rewalked{st.jobs[args[1]].id, strings.Join(args[2:], " ")})
 	case "hold":
 		st.node(args[0]).held[args[1]] = true
 	case "give":
@@ -607,6 +609,10 @@ func (st *stage) write(n *actor, a Action) {
 		text = fmt.Sprintf("assemble %s of %d cells", st.piece(a.Job).name, len(a.Cells))
 	case Release:
 		text = fmt.Sprintf("release %s", st.piece(a.Job).name)
+	case Rewalk:
+		text = fmt.Sprintf("rewalk %s", st.piece(a.Job).name)
+	case RenderAlone:
+		text = fmt.Sprintf("render alone %s: %s", st.piece(a.Job).name, a.Reason)
 	case Fail:
 		text = fmt.Sprintf("fail %s: %s", st.piece(a.Job).name, a.Reason)
 	case Tell:

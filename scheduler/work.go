@@ -198,12 +198,14 @@ func (s *Scheduler) renderFailed(ev RenderFailed) {
 			s.fail(j, ev.Reason)
 		}
 	case Diverged:
+		if j.own() {
+			s.idle(j, ev.Cell)
+			s.alone(j, "the scene plays differently each time: "+ev.Reason)
+			return
+		}
 		s.failedHere(j, ev.Cell, job.CauseDiverged, ev.Reason)
 		j.work.out = true
 		s.giveUp(j, job.CauseDiverged, ev.Reason)
-		if j.own() {
-			s.do(Tell{j.id, "this node leaves the job: " + firstLine(ev.Reason)})
-		}
 	case Memory:
 		if busy := s.busy(j); busy > 1 {
 			j.work.limit = uint32(busy - 1)

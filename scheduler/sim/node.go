@@ -359,6 +359,12 @@ func (n *node) execute(a scheduler.Action) {
 	case scheduler.Release:
 		s.note(n, "release")
 		delete(n.engines, a.Job)
+	case scheduler.Rewalk:
+		s.note(n, "rewalk")
+		n.later(time.Second, func() { n.step(scheduler.Rewalked{Job: a.Job}) })
+	case scheduler.RenderAlone:
+		s.note(n, "render alone: %s", a.Reason)
+		s.job(a.Job).Failed = a.Reason
 	case scheduler.Fail:
 		s.note(n, "fail %s", a.Reason)
 		s.job(a.Job).Failed = a.Reason
