@@ -85,3 +85,41 @@ func TestTwoEnvironments(t *testing.T) {
 		t.Errorf("the plan needs %+v; want %+v", plan.Need, env.Need())
 	}
 }
+
+// TestHeadersOfAnotherEncoder: a worker whose encoder writes other headers than
+// the plan's ends at its first frame; where cells have none, nothing is needed.
+func TestHeadersOfAnotherEncoder(t *testing.T) {
+	r := realRenderer(t)
+	defer r.Close()
+	if _, err := r.Sandbox(t.Context()); err != nil {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	writeScenes(t, dir)
+	for _, c := range []struct {
+		flags   []string
+		headers bool
+	}{{nil, true}, {[]string{"-t", "--format", "webm"}, false}} {
+		own, err := r.Take(t.Context(), renderer.Own, firstOf(t, r))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer own.Close()
+		args := append([]string{"scenes.py", "Moves", "-ql", "--seed", "1", "--media_dir", filepath.Join(dir, "media")}, c.flags...)
+		plan, err := own.Plan(t.Context(), renderer.Request{Args: args, Dir: dir, Env: os.Environ()}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := own.(*engine).headers
+		if found == "" == c.headers {
+			t.Fatalf("%v: the headers are %q", c.flags, found)
+		}
+		if !c.headers {
+			continue
+		}
+		plan.Spec = []byte(strings.ReplaceAll(string(plan.Spec), found, "another"))
+		if _, err := elsewhere(t, r, plan, nil).Render(t.Context(), 0); !errors.Is(err, renderer.ErrUnfit) {
+			t.Errorf("a cell with other headers: %v", err)
+		}
+	}
+}

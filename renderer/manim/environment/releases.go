@@ -67,7 +67,7 @@ func CheckVersion(version string) error {
 func releaseOf(version string) (release, error) {
 	i := slices.IndexFunc(releases, func(r release) bool { return r.manim == version })
 	if i < 0 {
-		return release{}, fmt.Errorf("Manim %.40q is not supported: choose one of %s", version, strings.Join(Supported(), ", "))
+		return release{}, fmt.Errorf("version %.40q of Manim is not supported: choose one of %s", version, strings.Join(Supported(), ", "))
 	}
 	return releases[i], nil
 }
