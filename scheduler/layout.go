@@ -33,31 +33,7 @@ func Layout(o *job.Offer, m *job.Manifest) []Share {
 		return nil
 	}
 	cost := newCost(grid, m)
-	total := uint32(len(grid))
-	low, high := 0.0, 0.0
-	for _, w := range team {
-		if t := cost.end(w, 0, total); high == 0 || t < high {
-			high = t // one peer alone can do it
-		}
-	}
-	for range 50 { // it cannot if its place in the order costs it too long a walk
-		if cut := cost.cut(team, high, false); cut[len(cut)-1] == total {
-			break
-		}
-		low, high = high, 2*high
-	}
-	for range 50 {
-		mid := (low + high) / 2
-		if cut := cost.cut(team, mid, false); cut[len(cut)-1] == total {
-			high = mid
-		} else {
-			low = mid
-		}
-	}
-	cuts := cost.cut(team, high, true)
-	if cuts[len(cuts)-1] != total {
-		cuts = cost.cut(team, high, false)
-	}
+	cuts := cost.layout(team)
 	var shares []Share
 	a := uint32(0)
 	for i, b := range cuts {
@@ -176,6 +152,36 @@ func (c *cost) end(w worker, a, b uint32) float64 {
 		walk += c.walk[a]
 	}
 	return w.start + (work+walk)/w.speed
+}
+
+// layout returns the ends of the ranges with which a team is done first.
+func (c *cost) layout(team []worker) []uint32 {
+	total := uint32(len(c.render) - 1)
+	low, high := 0.0, 0.0
+	for _, w := range team {
+		if t := c.end(w, 0, total); high == 0 || t < high {
+			high = t // one peer alone can do it
+		}
+	}
+	for range 50 { // it cannot if its place in the order costs it too long a walk
+		if cut := c.cut(team, high, false); cut[len(cut)-1] == total {
+			break
+		}
+		low, high = high, 2*high
+	}
+	for range 50 {
+		mid := (low + high) / 2
+		if cut := c.cut(team, mid, false); cut[len(cut)-1] == total {
+			high = mid
+		} else {
+			low = mid
+		}
+	}
+	cuts := c.cut(team, high, true)
+	if cuts[len(cuts)-1] != total {
+		cuts = c.cut(team, high, false)
+	}
+	return cuts
 }
 
 // cut gives each worker in turn as many cells as it can do in time t, and
