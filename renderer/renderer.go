@@ -168,15 +168,16 @@ type Plan struct {
 	FPS        float64
 	Plays      []job.Play
 	CellFrames uint32
-	Walk       float64  // CPU seconds of the walk
-	Files      []Asset  // what the job needs beside Spec
-	Root       string   // absolute folder of the user's project; "": none
-	Lendable   []string // files below Root that a walk elsewhere may yet open, as paths in a file set
-	Notes      []string // one line each, for the user
-	Whole      bool     // nothing to distribute: Assemble alone makes the result (a still)
-	Stream     bool     // the cells can be watched: the renderer is a Streamer
-	Sound      bool     // the film has sound, which is mixed when it is assembled: the cells have none
-	Preview    bool     // the program will show the film when it is assembled
+	Walk       float64    // CPU seconds of the walk
+	Costs      []PlayCost // of each of Plays, where that is known
+	Files      []Asset    // what the job needs beside Spec
+	Root       string     // absolute folder of the user's project; "": none
+	Lendable   []string   // files below Root that a walk elsewhere may yet open, as paths in a file set
+	Notes      []string   // one line each, for the user
+	Whole      bool       // nothing to distribute: Assemble alone makes the result (a still)
+	Stream     bool       // the cells can be watched: the renderer is a Streamer
+	Sound      bool       // the film has sound, which is mixed when it is assembled: the cells have none
+	Preview    bool       // the program will show the film when it is assembled
 }
 
 // Missing brings a file of a job that the plan did not read, named as in
@@ -184,6 +185,13 @@ type Plan struct {
 // returns its path there. The error says why not, in words for the scene's
 // author; see [ErrRefused]. It returns when ctx ends, or within half a minute.
 type Missing func(ctx context.Context, path string) (string, error)
+
+// PlayCost is what the walk spent on a play and on what comes before it.
+type PlayCost struct {
+	Name     string  // for people
+	Walk     float64 // CPU seconds, without those of Outlines
+	Outlines float64 // seconds in which formulas and text were made to shapes
+}
 
 // Asset is a file of the submitter that the job needs.
 type Asset struct {
@@ -195,6 +203,8 @@ type Asset struct {
 type Rendered struct {
 	Files   []string // relative to Out; may be none (frames that make no file)
 	Seconds float64  // wall time of drawing and encoding it, without the walk to it
+	Raster  float64  // CPU seconds of drawing; 0: not known
+	Encode  float64  // CPU seconds of encoding; 0: not known
 }
 
 // Film is the finished result.

@@ -302,6 +302,7 @@ func (e *engine) heedPlan(m *message) error {
 			return nil
 		}
 		p.plan.Plays = append(p.plan.Plays, job.Play{Frames: m.Frames, Frozen: m.Frozen})
+		p.plan.Costs = append(p.plan.Costs, renderer.PlayCost{Name: m.Name, Walk: m.Walk, Outlines: m.Outlines})
 		p.frames += m.Frames
 		if p.onPlay != nil {
 			p.onPlay(renderer.PlanProgress{Plays: uint32(len(p.plan.Plays)), Frames: p.frames, Name: m.Name})
@@ -547,7 +548,7 @@ func cellOf(m *message) cellResult {
 	if err := json.Unmarshal(m.Files, &pairs); err != nil {
 		return cellResult{err: fmt.Errorf("manim: cell %d: %w", *m.Cell, err)}
 	}
-	out := &renderer.Rendered{Seconds: m.Seconds}
+	out := &renderer.Rendered{Seconds: m.Seconds, Raster: m.Raster, Encode: m.Encode}
 	for _, f := range pairs {
 		name, ok := f[0].(string)
 		if !ok {

@@ -75,6 +75,10 @@ type message struct {
 	Frozen bool   `json:"frozen"`
 	Name   string `json:"name"`
 
+	// play: seconds. Also of plan: the walk.
+	Walk     float64 `json:"walk"`
+	Outlines float64 `json:"outlines"`
+
 	// files: pairs of path in the set and source. cell: pairs of name and bytes.
 	// finished: paths.
 	Files json.RawMessage `json:"files"`
@@ -88,7 +92,6 @@ type message struct {
 	CellFrames uint32          `json:"cell_frames"`
 	What       string          `json:"kind"`    // video, images, still
 	Headers    string          `json:"headers"` // hash of those of every cell; "": they have none
-	Walk       float64         `json:"walk"`
 	Warnings   []string        `json:"warnings"`
 	Stream     bool            `json:"stream"`
 	Sound      bool            `json:"sound"`
@@ -108,6 +111,8 @@ type message struct {
 	// cell, cell_error
 	Cell    *uint32 `json:"cell"`
 	Seconds float64 `json:"seconds"`
+	Raster  float64 `json:"raster"`
+	Encode  float64 `json:"encode"`
 	Reason  string  `json:"reason"`
 
 	// note, restart, cell_error, scene_error, usage_error, error

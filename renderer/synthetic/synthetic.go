@@ -314,7 +314,8 @@ func (e *engine) Render(ctx context.Context, cell uint32) (*renderer.Rendered, e
 	if err := e.out.WriteFile(name, Bytes(scene, cell), 0o600); err != nil {
 		return nil, fmt.Errorf("synthetic: %w", err)
 	}
-	return &renderer.Rendered{Files: []string{name}, Seconds: time.Since(start).Seconds()}, nil
+	took := time.Since(start).Seconds()
+	return &renderer.Rendered{Files: []string{name}, Seconds: took, Raster: took}, nil
 }
 
 func (e *engine) Assemble(_ context.Context, cells map[uint32][]string, _ bool) (*renderer.Film, error) {

@@ -23,6 +23,7 @@ from manim.renderer.cairo_renderer import CairoRenderer
 from manim.scene.scene_file_writer import SceneFileWriter
 
 from . import drawing, features, grid
+from .meter import Meter
 from .walker import Walker
 
 _play = CairoRenderer.play
@@ -81,7 +82,8 @@ def install(walker: Walker, guide: Guide) -> None:
     def draw(renderer: CairoRenderer, scene: Any, mobjects: Any, wanted: bool) -> None:
         if wanted:
             walker.at_drawing = True
-            _update_frame(renderer, scene, mobjects)
+            with walker.meter.rastering():
+                _update_frame(renderer, scene, mobjects)
             walker.at_drawing = False
             drawing.drew(renderer.camera)
         else:
@@ -122,7 +124,8 @@ def install(walker: Walker, guide: Guide) -> None:
         walker.enter_play(frozen, *_steps(self, scene, frozen))
         if walker.needs_pixels:
             walker.at_drawing = True
-            image = _save_static(self, scene, static_mobjects)
+            with walker.meter.rastering():
+                image = _save_static(self, scene, static_mobjects)
             walker.at_drawing = False
             return image
         self.static_image = None
@@ -183,7 +186,7 @@ def install(walker: Walker, guide: Guide) -> None:
     SceneFileWriter.begin_animation = begin_animation
     SceneFileWriter.end_animation = end_animation
     drawing.install(walker.restart_drawing)
-    _isolate_outlines(walker.folder)
+    _isolate_outlines(walker.folder, walker.meter)
 
 
 def _steps(renderer: CairoRenderer, scene: Any, frozen: bool) -> tuple[int, bool]:
@@ -197,7 +200,7 @@ def _steps(renderer: CairoRenderer, scene: Any, frozen: bool) -> tuple[int, bool
     return len(np.arange(0, duration, step)), scene.stop_condition is None
 
 
-def _isolate_outlines(scratch: Path) -> None:
+def _isolate_outlines(scratch: Path, meter: Meter) -> None:
     """Several walkers make the same TeX, text and SVG files in the same folder: one at a time, and without traces.
 
     Manim writes a modified copy of an SVG beside its source, and LaTeX runs tidy their folder up.
@@ -222,7 +225,8 @@ def _isolate_outlines(scratch: Path) -> None:
                 scratch / ".outlines.lock", "w"
             ) as mine:  # a lock belongs to the open file: forks must not share it
                 fcntl.flock(mine, fcntl.LOCK_EX)
-                return function(*args, **kwargs)
+                with meter.outlining():
+                    return function(*args, **kwargs)
 
         return locked
 

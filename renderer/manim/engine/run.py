@@ -126,6 +126,7 @@ class Leader(hooks.Guide):
         self.epoch: float = order.get("epoch") or time.time()
         self.trace: Trace | None = None
         self.seen: set[str] = set()  # hashes of the scene's plays so far
+        self.spent = (0.0, 0.0)  # seconds of walking, and of making outlines, up to the last play
         self.finished: list[str] = []
         self.failure = ""
         self.error: BaseException | None = None
@@ -333,6 +334,8 @@ class Leader(hooks.Guide):
         if not walker.leader:
             return
         play = walker.plays[-1]
+        walk, outlines = walker.cpu() - walker.meter.outlines_here, walker.meter.outlines
+        before, self.spent = self.spent, (walk, outlines)
         walker.report(
             {
                 "t": "play",
@@ -342,6 +345,8 @@ class Leader(hooks.Guide):
                 "frozen": play.frozen,
                 "name": digest.name_of(scene),
                 "fps": walker.fps,
+                "walk": walk - before[0],
+                "outlines": outlines - before[1],
             }
         )
 

@@ -24,6 +24,7 @@ from typing import Any
 
 from . import digest, grid, late, private
 from .encode import ImageCell, VideoCell
+from .meter import Meter
 from .protocol import Channel, Closed
 
 FOREVER = 1 << 62  # a frame that no scene reaches
@@ -83,6 +84,7 @@ class Walker:
         self._target_play_frames = 0  # frames of the play of the target cell
         self._picture: tuple[int, int] = (0, 0)  # image, images of the target cell
         self._cell: VideoCell | ImageCell | None = None
+        self.meter = Meter()
         self._started = self._arrived = 0.0  # CPU seconds
         self._arrived_at = 0.0  # on the monotonic clock
         self._cpu_before = 0.0
@@ -309,6 +311,7 @@ class Walker:
         self._picture = (order["image"], order["images"])
         self._target_play_frames = order["play_frames"]
         self._started = self.cpu()
+        self.meter.raster = self.meter.encode = 0.0
         if order.get("digests") and not self.samples.follows:
             self.samples.follow(Path(order["digests"]), exact=True)
 
@@ -325,7 +328,8 @@ class Walker:
                 self._cell = ImageCell(self.folder, cell, *self._picture)
             else:
                 self._cell = VideoCell(self.folder, cell, self.encoder, end - first, self._target_play_frames)
-        self._cell.write(pixels, repeat)
+        with self.meter.encoding():
+            self._cell.write(pixels, repeat)
         if opening:
             self._compare_headers()
         self.frame += repeat
@@ -334,7 +338,8 @@ class Walker:
 
     def _cell_done(self) -> None:
         cell, first, end = self._target
-        paths, self._cell = self._cell.finish(), None
+        with self.meter.encoding():
+            paths, self._cell = self._cell.finish(), None
         self.report(
             {
                 "t": "cell",
@@ -343,6 +348,8 @@ class Walker:
                 "frames": end - first,
                 "seconds": time.monotonic() - self._arrived_at,
                 "walk": self._arrived - self._started,
+                "raster": self.meter.raster,
+                "encode": self.meter.encode,
                 "own": self.samples.own(),
             }
         )
