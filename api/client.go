@@ -43,7 +43,7 @@ type Error struct {
 func (e *Error) Error() string { return e.Text }
 
 // Client talks to the node that owns one home. All methods are safe for
-// concurrent use; all but Publish, Follow and Hold give up after ten seconds.
+// concurrent use; all but Publish, Explain, Follow and Hold give up after ten seconds.
 type Client struct {
 	http *http.Client
 }
@@ -68,7 +68,20 @@ func NewClient(home string) *Client {
 // has finished or failed, which is not an error of Publish. Ending ctx before
 // that cancels the job.
 func (c *Client) Publish(ctx context.Context, req node.PublishRequest, on func(node.Event)) error {
-	resp, err := c.open(ctx, http.MethodPost, "/v1/publish", req)
+	return c.events(ctx, "/v1/publish", req, on)
+}
+
+// Explain plans a scene and draws samples of it, and calls on for each event, in
+// order, the last of which is "explained" or "failed". The latter is not an error
+// of Explain.
+func (c *Client) Explain(ctx context.Context, req node.PublishRequest, on func(node.Event)) error {
+	return c.events(ctx, "/v1/explain", req, on)
+}
+
+// events makes a request and calls on for each event of the answer, up to the
+// last.
+func (c *Client) events(ctx context.Context, path string, req node.PublishRequest, on func(node.Event)) error {
+	resp, err := c.open(ctx, http.MethodPost, path, req)
 	if err != nil {
 		return err
 	}
@@ -84,7 +97,8 @@ func (c *Client) Publish(ctx context.Context, req node.PublishRequest, on func(n
 			return fmt.Errorf("api: read an event of the job: %w", err)
 		}
 		on(e)
-		if e.Event == "finished" || e.Event == "failed" {
+		switch e.Event {
+		case "finished", "explained", "failed":
 			return nil
 		}
 	}

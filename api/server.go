@@ -103,7 +103,8 @@ type server struct {
 
 func (s *server) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /v1/publish", s.publish)
+	mux.HandleFunc("POST /v1/publish", s.stream(s.node.Publish))
+	mux.HandleFunc("POST /v1/explain", s.stream(s.node.Explain))
 	mux.HandleFunc("GET /v1/hold", s.hold)
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
 		status := s.node.Status()
@@ -167,29 +168,32 @@ func guard(next http.Handler) http.Handler {
 	})
 }
 
-// publish streams a job's events; the client's leaving cancels the job.
-func (s *server) publish(w http.ResponseWriter, r *http.Request) {
-	var req node.PublishRequest
-	if !read(w, r, &req) {
-		return
-	}
-	if !filepath.IsAbs(req.Dir) {
-		fail(w, http.StatusBadRequest, fmt.Errorf("dir %q is not absolute", req.Dir))
-		return
-	}
-	if r.Context().Err() != nil {
-		fail(w, http.StatusServiceUnavailable, errors.New("the node is stopping"))
-		return
-	}
-	defer s.client()()
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	out := http.NewResponseController(w)
-	enc := json.NewEncoder(w)
-	s.node.Publish(r.Context(), req, func(e node.Event) {
-		if enc.Encode(e) == nil { // else the client has left, and ctx says so
-			out.Flush()
+// stream answers with the events of what do does with a request; the client's
+// leaving ends it.
+func (s *server) stream(do func(context.Context, node.PublishRequest, func(node.Event))) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var req node.PublishRequest
+		if !read(w, r, &req) {
+			return
 		}
-	})
+		if !filepath.IsAbs(req.Dir) {
+			fail(w, http.StatusBadRequest, fmt.Errorf("dir %q is not absolute", req.Dir))
+			return
+		}
+		if r.Context().Err() != nil {
+			fail(w, http.StatusServiceUnavailable, errors.New("the node is stopping"))
+			return
+		}
+		defer s.client()()
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		out := http.NewResponseController(w)
+		enc := json.NewEncoder(w)
+		do(r.Context(), req, func(e node.Event) {
+			if enc.Encode(e) == nil { // else the client has left, and ctx says so
+				out.Flush()
+			}
+		})
+	}
 }
 
 // follow streams the film of a job while it is rendered. It is broken off, so

@@ -165,6 +165,9 @@ func (n *Node) film(ctx context.Context, p *publication, req PublishRequest) (*f
 	if err != nil {
 		return nil, err
 	}
+	if req.explain {
+		return &finished{}, n.explain(ctx, p, plan, req)
+	}
 	if req.DryRun {
 		n.dryRun(p, plan, req)
 		return &finished{}, nil

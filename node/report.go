@@ -20,7 +20,9 @@ type PublishRequest struct {
 	Input      string   `json:"input,omitempty"`       // the script, where Args name the file "-"
 	DryRun     bool     `json:"dry_run,omitempty"`     // plan only: nothing is sent, nothing written
 
-	scene string // of one job of the request: of several scenes, this one
+	scene   string // of one job of the request: of several scenes, this one
+	explain bool   // a dry run that draws samples, as long as CellFrames
+	cells   uint32 // of an explanation: CellFrames of the job itself
 }
 
 // Event is news of a published job, in order. The last one is "finished" or
@@ -50,6 +52,10 @@ type Event struct {
 	// watchable: Follow has the beginning of the film Name of Job. Preview: it is
 	// as good as the finished one, which the renderer would show the user.
 	Preview bool `json:"preview,omitempty"`
+
+	// explained: what Explain has found. Before it, sampling: Name is planned, and
+	// samples of its plays are drawn.
+	Explanation *Explanation `json:"explanation,omitempty"`
 
 	// log: a line that the renderer printed. note: a line from meshnode.
 	// failed: what happened, as the renderer printed it where it did.

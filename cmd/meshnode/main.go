@@ -81,7 +81,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			"  meshnode run\n" +
 			"  meshnode publish scene.py SineCurve -qh -p",
 		Commands: []*cli.Command{
-			publishCommand(), runCommand(), peersCommand(), statusCommand(), jobsCommand(), followCommand(), cancelCommand(),
+			publishCommand(), explainCommand(), runCommand(), peersCommand(), statusCommand(), jobsCommand(), followCommand(), cancelCommand(),
 			pauseCommand(), resumeCommand(), setupCommand(), doctorCommand(), versionCommand(),
 		},
 		Writer:          stdout,

@@ -65,51 +65,58 @@ func optionHelp() string {
 	return "Options of Manim:\n" + manim.String() + "\nOptions of meshnode:\n" + strings.TrimRight(own.String(), "\n")
 }
 
-// publish carries a job through: it makes sure of a node, submits the job to it
-// and reports until the end.
-func publish(c *cli.Context, in *invocation) error {
-	begun := time.Now()
-	home, err := homeFolder(in.home)
-	if err != nil {
-		return err
+// requestOf makes the request that a command line is about, for the node of a
+// home.
+func requestOf(c *cli.Context, in *invocation) (home string, req node.PublishRequest, err error) {
+	if home, err = homeFolder(in.home); err != nil {
+		return "", req, err
 	}
 	dir, err := os.Getwd()
 	if err != nil {
-		return fmt.Errorf("find the working folder: %w", err)
+		return "", req, fmt.Errorf("find the working folder: %w", err)
 	}
 	if info, err := os.Stat(in.script); in.script != "-" && (err != nil || info.IsDir()) {
-		return usagef("%s: no such file: name the scene's script", in.script)
+		return "", req, usagef("%s: no such file: name the scene's script", in.script)
 	}
 	if in.python != "" {
 		if in.version != "" {
-			return usagef("--python renders with the Manim that is there: leave out --manim")
+			return "", req, usagef("--python renders with the Manim that is there: leave out --manim")
 		}
 		if in.python, err = pythonPath(in.python); err != nil {
-			return err
+			return "", req, err
 		}
 	}
-	req := node.PublishRequest{
+	req = node.PublishRequest{
 		Args: in.manim, Dir: dir, Env: jobEnvironment(c), CellFrames: in.cellFrames, LocalSlots: in.slots, Assets: in.assets,
 		Manim: in.version, Python: in.python, Strict: in.strict, DryRun: in.dryRun,
 	}
 	if in.script == "-" {
-		if req.Input, err = typedScript(c.App.Reader, c.App.ErrWriter); err != nil {
-			return err
-		}
+		req.Input, err = typedScript(c.App.Reader, c.App.ErrWriter)
+	}
+	return home, req, err
+}
+
+// publish carries a job through: it makes sure of a node, submits the job to it
+// and reports until the end.
+func publish(c *cli.Context, in *invocation) error {
+	begun := time.Now()
+	home, req, err := requestOf(c, in)
+	if err != nil {
+		return err
 	}
 	report := newReporter(c, in, begun)
 	defer report.end()
 	for _, text := range in.notes {
 		report.note(text)
 	}
-	err = submit(c.Context, report, in, home, req)
+	err = submit(c.Context, (*api.Client).Publish, report, in, home, req)
 	report.end()
 	var choice *choiceError
 	if errors.As(err, &choice) && !in.json {
 		if req.Scenes, err = choose(c.Context, c.App.Reader, c.App.ErrWriter, choice.scenes); err != nil {
 			return err
 		}
-		err = submit(c.Context, report, in, home, req)
+		err = submit(c.Context, (*api.Client).Publish, report, in, home, req)
 		report.end()
 	}
 	var interrupted *interrupt
@@ -156,8 +163,11 @@ func jobEnvironment(c *cli.Context) []string {
 // clients may end just when it is found.
 const attempts = 3
 
-// submit finds or starts a node, hands it the job and reports its events.
-func submit(ctx context.Context, report reporter, in *invocation, home string, req node.PublishRequest) error {
+// order is what a node is asked to do with a request, telling of it in events.
+type order func(*api.Client, context.Context, node.PublishRequest, func(node.Event)) error
+
+// submit finds or starts a node, hands it the order and reports its events.
+func submit(ctx context.Context, do order, report reporter, in *invocation, home string, req node.PublishRequest) error {
 	client := api.NewClient(home)
 	report = newViewer(report, in, home)
 	for attempt := 1; ; attempt++ {
@@ -170,7 +180,7 @@ func submit(ctx context.Context, report reporter, in *invocation, home string, r
 				report.note(text)
 			}
 		}
-		err = follow(ctx, client, report, req)
+		err = follow(ctx, client, do, report, req)
 		var refused *api.Error
 		ending := errors.Is(err, api.ErrNoNode) || errors.As(err, &refused) && refused.Status == http.StatusServiceUnavailable
 		if !ending || attempt == attempts {
@@ -217,14 +227,14 @@ func differences(in *invocation, status node.Status) []string {
 	return notes
 }
 
-// follow submits the job and reports its events until the last.
-func follow(ctx context.Context, client *api.Client, report reporter, req node.PublishRequest) error {
+// follow submits the order and reports its events until the last.
+func follow(ctx context.Context, client *api.Client, do order, report reporter, req node.PublishRequest) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	events := make(chan node.Event)
 	result := make(chan error, 1)
 	go func() { // ends with the stream, which ends with ctx
-		result <- client.Publish(ctx, req, func(e node.Event) {
+		result <- do(client, ctx, req, func(e node.Event) {
 			select {
 			case events <- e:
 			case <-ctx.Done():
@@ -241,10 +251,10 @@ func follow(ctx context.Context, client *api.Client, report reporter, req node.P
 		case <-ticker.C:
 			report.tick()
 		case err := <-result:
-			if err != nil || last.Event == "finished" {
-				return err
+			if err == nil && last.Event == "failed" {
+				return failed(last)
 			}
-			return failed(last)
+			return err
 		}
 	}
 }
