@@ -16,10 +16,7 @@ import (
 // a goroutine and answers with an event.
 func (n *Node) execute(a scheduler.Action) {
 	switch a := a.(type) {
-	case scheduler.Persist:
-		if err := n.parts.Records.Put(a.Key, a.Value); err != nil {
-			n.log.Error("record not written", "key", a.Key, "err", err)
-		}
+	case scheduler.Persist: // carryOut has
 	case scheduler.Publish:
 		n.publish(a.Msg)
 	case scheduler.Relay:

@@ -16,7 +16,7 @@ import (
 //	key            identity, 0600
 //	peers.json     addresses last seen
 //	blocks/        the store
-//	records/       durable state of jobs
+//	state.db       durable state of jobs
 //	environments/  installed renderers
 //	scratch/       engines' files; emptied at start
 //	api.sock       the local API

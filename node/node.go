@@ -18,22 +18,16 @@ import (
 	"meshnode/scheduler"
 )
 
-// Parts are the rooms that a node puts together. The node closes Network, Store
-// and Renderer.
+// Parts are the rooms that a node puts together. The node closes Network, Store,
+// Renderer and Records.
 type Parts struct {
 	Network  p2p.Network
 	Store    blockstore.Store
 	Renderer renderer.Renderer
-	Records  Records    // durable state of the scheduler
+	Records  Records    // what outlives the node
 	Advert   job.Advert // what this node says of itself, before the renderer is known
 	Scratch  string     // folder whose disk fills up; "": not looked at
 	Log      *slog.Logger
-}
-
-// Records keeps the scheduler's records. When Put returns, the record is on
-// disk; a nil value deletes.
-type Records interface {
-	Put(key string, value []byte) error
 }
 
 // Node is one running meshnode. One goroutine owns the scheduler: everything
@@ -66,10 +60,6 @@ type Node struct {
 	history   []JobStatus        // of jobs published here that have ended, oldest first
 	names     map[job.PeerID]string
 }
-
-// queueLength bounds the events that wait for the scheduler. Gossip above it is
-// dropped: anti-entropy brings it again.
-const queueLength = 1024
 
 // New starts a node on its parts. The caller must Close it.
 func New(parts Parts) (*Node, error) {
@@ -106,70 +96,11 @@ func (n *Node) Close() error {
 	n.stop()
 	err := n.parts.Network.Close() // ends followPeers
 	n.tasks.Wait()
-	err = errors.Join(err, n.parts.Renderer.Close(), n.parts.Store.Close())
+	err = errors.Join(err, n.parts.Renderer.Close(), n.parts.Store.Close(), n.parts.Records.Close())
 	if n.home != nil {
 		err = errors.Join(err, n.home.Close())
 	}
 	return err
-}
-
-// loop owns the scheduler.
-func (n *Node) loop() {
-	defer close(n.down)
-	s := scheduler.New(scheduler.Config{Self: n.self})
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	step := func(ev scheduler.Event) {
-		for _, a := range s.Step(time.Since(n.start), ev) {
-			n.execute(a)
-		}
-		if at, ok := s.Deadline(); ok {
-			timer.Reset(max(0, at-time.Since(n.start)))
-		}
-	}
-	for {
-		select {
-		case <-n.ctx.Done():
-			n.releaseAll()
-			return
-		case ev := <-n.events:
-			step(ev)
-		case ask := <-n.asks:
-			ask(s)
-		case <-timer.C:
-			step(scheduler.Tick{})
-		}
-	}
-}
-
-// post hands an event to the scheduler; it waits while the queue is full. It
-// must not be called from the loop.
-func (n *Node) post(ev scheduler.Event) {
-	select {
-	case n.events <- ev:
-	case <-n.ctx.Done():
-	}
-}
-
-// offer hands an event to the scheduler unless the queue is full.
-func (n *Node) offer(ev scheduler.Event) bool {
-	select {
-	case n.events <- ev:
-		return true
-	default:
-		n.dropped.Add(1)
-		return false
-	}
-}
-
-// ask runs look on the scheduler, between two events, and waits for it.
-func (n *Node) ask(look func(*scheduler.Scheduler)) {
-	done := make(chan struct{})
-	select {
-	case n.asks <- func(s *scheduler.Scheduler) { defer close(done); look(s) }:
-		<-done
-	case <-n.ctx.Done():
-	}
 }
 
 // followPeers turns what the network says into events.

@@ -45,7 +45,7 @@ func (m *mesh) add(r *synthetic.Renderer, slots uint32) *Node {
 		m.t.Fatal(err)
 	}
 	n, err := New(Parts{
-		Network: net, Store: blockstore.NewMemory(m.loop.Join(net.Self())), Renderer: r, Records: NoRecords{},
+		Network: net, Store: blockstore.NewMemory(m.loop.Join(net.Self())), Renderer: r, Records: new(MemoryRecords),
 		Advert: job.Advert{Name: fmt.Sprintf("node%d", len(m.nodes)), Slots: slots, Speed: 1},
 		Log:    slog.New(slog.NewTextHandler(m.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})

@@ -48,21 +48,21 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 }
 
 func start(ctx context.Context, cfg Config, h *home) (*Node, error) {
-	records, err := newFolder(h.path("records"))
+	records, err := openDatabase(h.path("state.db"), cfg.Log)
 	if err != nil {
 		return nil, err
 	}
 	host, err := p2p.New(p2p.Config{Mesh: cfg.Mesh, Dir: h.dir, Listen: cfg.Listen, Peers: cfg.Peers, Quiet: cfg.NoMDNS})
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, records.Close())
 	}
 	// Before discovery: bitswap never asks a peer that was connected earlier.
 	store, err := blockstore.NewDisk(h.path("blocks"), blockstore.NewBitswap(host.LibP2P(), cfg.Mesh, nil))
 	if err != nil {
-		return nil, errors.Join(err, host.Close())
+		return nil, errors.Join(err, host.Close(), records.Close())
 	}
-	if err := forgetJobs(ctx, store); err != nil {
-		return nil, errors.Join(err, store.Close(), host.Close())
+	if err := forgetJobs(ctx, store, records); err != nil {
+		return nil, errors.Join(err, store.Close(), host.Close(), records.Close())
 	}
 	if cfg.Name == "" {
 		if cfg.Name, err = os.Hostname(); err != nil {
@@ -91,9 +91,9 @@ func start(ctx context.Context, cfg Config, h *home) (*Node, error) {
 	return n, nil
 }
 
-// forgetJobs frees the blocks of jobs that a node before this one has left: a
-// job does not outlive its node yet.
-func forgetJobs(ctx context.Context, store blockstore.Store) error {
+// forgetJobs frees the blocks and the records of jobs that a node before this one
+// has left: a job does not outlive its node yet.
+func forgetJobs(ctx context.Context, store blockstore.Store, records Records) error {
 	owners, err := store.Owners(ctx)
 	for _, owner := range owners {
 		err = errors.Join(err, store.Unpin(ctx, owner))
@@ -101,5 +101,10 @@ func forgetJobs(ctx context.Context, store blockstore.Store) error {
 	if err == nil {
 		_, err = store.Collect(ctx, keepBytes)
 	}
-	return err
+	old, readErr := records.Read("job/")
+	var changes []Record
+	for key := range old {
+		changes = append(changes, Record{Key: key})
+	}
+	return errors.Join(err, readErr, records.Write(changes...))
 }

@@ -141,7 +141,10 @@ func TestFollowOutlivesTheJob(t *testing.T) {
 		t.Error(err)
 	}
 	m.wait("the film to be let go", func() bool {
-		_, err := n.Follow(string(id), FollowRequest{})
+		viewing, err := n.Follow(string(id), FollowRequest{})
+		if err == nil {
+			viewing.End()
+		}
 		return err != nil
 	})
 	m.wait("the blocks to be unpinned", func() bool {
