@@ -71,6 +71,6 @@ func proveSandbox(ctx context.Context, home, python string) environment.Sandbox 
 		runtime.ReadOnly = found[0].Prefixes
 		runtime.Check = []string{found[0].Python, "-c", "import manim"}
 	}
-	report := sandbox.Probe(ctx, runtime)
+	report := sandbox.Probe(ctx, runtime, "")
 	return environment.Sandbox{Tier: string(report.Tier), Reason: report.Reason}
 }

@@ -103,7 +103,7 @@ func (r *Renderer) Sandbox(ctx context.Context) (string, error) {
 // probe chooses the tier, once: it does not depend on the environment.
 func (r *Renderer) probe(env installed) tier {
 	return r.tier.get(func() tier {
-		report := sandbox.Probe(r.ctx, r.runtime(env))
+		report := sandbox.Probe(r.ctx, r.runtime(env), r.cfg.Scratch)
 		if report.Tier == sandbox.None {
 			return tier{sandbox.None, fmt.Errorf("manim: no sandbox holds here, so other nodes' jobs are refused: %s", report.Reason)}
 		}
@@ -232,18 +232,22 @@ func (r *Renderer) spec(env installed, trust renderer.Trust, hashSeed string) (s
 		Limits: sandbox.DefaultLimits(),
 	}
 	own := []string{"PYTHONHASHSEED=" + hashSeed, "PYTHONDONTWRITEBYTECODE=1"}
-	if trust == renderer.Own {
+	t := tier{name: sandbox.Direct}
+	if trust != renderer.Own {
+		if t = r.probe(env); t.err != nil {
+			return "", spec, t.err
+		}
+	}
+	if t.name == sandbox.Direct || t.name == sandbox.Basic {
 		scratch, err := os.MkdirTemp(r.cfg.Scratch, "engine-")
 		if err != nil {
 			return "", spec, fmt.Errorf("manim: scratch: %w", err)
 		}
 		spec.Scratch = scratch
-		spec.Env = append(os.Environ(), own...)
-		return sandbox.Direct, spec, nil
 	}
-	t := r.probe(env)
-	if t.err != nil {
-		return "", spec, t.err
+	if t.name == sandbox.Direct {
+		spec.Env = append(os.Environ(), own...)
+		return t.name, spec, nil
 	}
 	spec.Runtime = r.runtime(env)
 	spec.Env = own

@@ -56,7 +56,11 @@ func realRenderer(t *testing.T) *Renderer {
 	if python == "" {
 		t.Skip("MESHNODE_PYTHON names no Python with Manim")
 	}
-	return New(Config{Home: sharedHome, Scratch: t.TempDir(), Python: python, Slots: 2, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	r := New(Config{Home: sharedHome, Scratch: t.TempDir(), Python: python, Slots: 2, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	if name := os.Getenv("MESHNODE_TEST_TIER"); name != "" { // instead of the first that holds
+		r.tier.get(func() tier { return tier{name: sandbox.Tier(name)} })
+	}
+	return r
 }
 
 // firstOf returns the environment for jobs of this machine.

@@ -6,12 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,7 +22,11 @@ type aim struct {
 	need   bool
 	denied []error
 	try    func(t *targets) error
+
+	not, only Tier // in which it says nothing, or alone says something
 }
+
+func (a *aim) in(tier Tier) bool { return a.not != tier && (a.only == "" || a.only == tier) }
 
 // The usual errors of a filter, of a missing or unreadable file, of a process
 // that cannot be seen.
@@ -33,6 +35,7 @@ var (
 	noFile   = []error{unix.ENOENT, unix.EACCES, unix.EPERM}
 	noWrite  = []error{unix.EROFS, unix.EACCES, unix.EPERM, unix.ENOENT}
 	noProc   = []error{unix.EPERM, unix.ESRCH}
+	noMove   = append([]error{unix.EXDEV}, noWrite...)
 )
 
 var errThrough = errors.New("got through")
@@ -45,12 +48,31 @@ func attackAll() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	if err := surrounded(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	encoder := json.NewEncoder(os.Stdout)
 	for _, a := range attacks {
+		if !a.in(t.Tier) {
+			continue
+		}
 		if err := encoder.Encode(a.run(&t)); err != nil {
 			os.Exit(1)
 		}
 	}
+}
+
+// surrounded makes sure, by what harms nothing, that there is a sandbox around
+// this process before it attacks.
+func surrounded() error {
+	if mode, err := unix.PrctlRetInt(unix.PR_GET_SECCOMP, 0, 0, 0, 0); err != nil || mode != unix.SECCOMP_MODE_FILTER {
+		return fmt.Errorf("the probe is under no filter (%d, %v)", mode, err)
+	}
+	if _, err := os.ReadDir("/"); err == nil {
+		return errors.New("the probe is not under Landlock")
+	}
+	return nil
 }
 
 func (a *aim) run(t *targets) Result {
@@ -129,6 +151,25 @@ func write(path string) error {
 	return err
 }
 
+// unchanged makes a change to a file and returns nil if it was made. A filter may
+// say so and do nothing.
+func unchanged(path string, change func(string) error) error {
+	var before, after unix.Stat_t
+	if err := unix.Lstat(path, &before); err != nil {
+		return err
+	}
+	if err := change(path); err != nil {
+		return err
+	}
+	if err := unix.Lstat(path, &after); err != nil {
+		return err
+	}
+	if before.Mode == after.Mode && before.Mtim == after.Mtim {
+		return unix.EPERM
+	}
+	return nil
+}
+
 // anyOf returns nil if one of the attempts got through, else the last error
 // that is none of the denials, else the last error.
 func anyOf(denied []error, paths []string, attempt func(string) error) error {
@@ -149,269 +190,8 @@ func anyOf(denied []error, paths []string, attempt func(string) error) error {
 	return last
 }
 
-var attacks = []aim{
-	{"need: write in, out, tmp", true, nil, func(*targets) error {
-		for _, dir := range []string{inside.In, inside.Out, inside.Tmp} {
-			if err := os.WriteFile(dir+"/a", []byte("a"), 0o600); err != nil {
-				return err
-			}
-			if err := os.Rename(dir+"/a", dir+"/b"); err != nil {
-				return err
-			}
-			if err := os.Remove(dir + "/b"); err != nil {
-				return err
-			}
-		}
-		return nil
-	}},
-	{"need: stream socket pair", true, nil, func(*targets) error {
-		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(fds[0])
-		defer unix.Close(fds[1])
-		return unix.Sendmsg(fds[0], []byte("x"), unix.UnixRights(0), nil, 0)
-	}},
-	{"need: fork and run a program", true, nil, func(*targets) error {
-		return (&exec.Cmd{Path: "/" + probeStage, Args: []string{probeStage, "leave"}}).Run()
-	}},
-
-	// Files.
-	{"read the node's secrets", false, noFile, func(t *targets) error { return anyOf(noFile, t.Secret, read) }},
-	readAim("read /etc/shadow", "/etc/shadow"),
-	readAim("read /etc/passwd", "/etc/passwd"),
-	{"list homes", false, noFile, func(*targets) error {
-		return anyOf(noFile, []string{"/home", "/root", "/mnt", "/media", "/srv"}, read)
-	}},
-	readAim("list processes", "/proc"),
-	{"list /sys, /run", false, noFile, func(*targets) error {
-		return anyOf(noFile, []string{"/sys", "/run", "/var/run", "/dev/shm", "/dev/pts"}, read)
-	}},
-	{"read the node's environment and memory", false, noFile, func(t *targets) error {
-		node := fmt.Sprintf("/proc/%d/", t.Node)
-		return anyOf(noFile, []string{node + "environ", node + "mem", "/proc/1/environ", "/proc/self/environ"}, read)
-	}},
-	{"write to the runtime", false, noWrite, func(t *targets) error { return anyOf(noWrite, t.ReadOnly, write) }},
-	{"write to /, /etc, /dev, /var", false, noWrite, func(*targets) error {
-		return anyOf(noWrite, []string{"/", "/etc", "/dev", "/var", "/home"}, write)
-	}},
-	{"make a device", false, noWrite, func(*targets) error {
-		return unix.Mknod(inside.Out+"/device", unix.S_IFCHR|0o600, int(unix.Mkdev(1, 5)))
-	}},
-	{"make a pipe in out", false, noWrite, func(*targets) error { return unix.Mkfifo(inside.Out+"/pipe", 0o600) }},
-	{"make a link in out", false, noWrite, func(*targets) error { return os.Symlink("/etc/passwd", inside.Out+"/link") }},
-	{"hard link of the runtime", false, append([]error{unix.EXDEV}, noWrite...), func(t *targets) error {
-		return os.Link("/"+probeStage, inside.Out+"/hard")
-	}},
-	{"run a program from out", false, noWrite, func(*targets) error {
-		program, err := os.ReadFile("/usr/bin/true")
-		if err != nil {
-			program = []byte("#!/bin/sh\n")
-		}
-		path := inside.Out + "/program"
-		defer os.Remove(path)
-		if err := os.WriteFile(path, program, 0o700); err != nil {
-			return fmt.Errorf("not written: %v", err)
-		}
-		return (&exec.Cmd{Path: path}).Run()
-	}},
-	{"escape by a descriptor of out", false, noFile, func(*targets) error {
-		fd, err := unix.Open(inside.Out, unix.O_PATH, 0)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(fd)
-		up, err := unix.Openat(fd, "../../../../etc/passwd", unix.O_RDONLY, 0)
-		if err == nil {
-			unix.Close(up)
-		}
-		return err
-	}},
-	{"inherited descriptors", false, []error{unix.EBADF}, func(t *targets) error {
-		for fd := 3; fd < t.Limits.OpenFiles; fd++ {
-			var stat unix.Stat_t
-			// Go's poller has descriptors of no file type.
-			if unix.Fstat(fd, &stat) == nil && stat.Mode&unix.S_IFMT != 0 {
-				return fmt.Errorf("descriptor %d of type %o: %w", fd, stat.Mode&unix.S_IFMT, errThrough)
-			}
-		}
-		return unix.EBADF
-	}},
-	syscallAim("open by handle", unix.SYS_OPEN_BY_HANDLE_AT, ^uintptr(0), 0, 0),
-
-	// Network and sockets.
-	{"connect to the node", false, filtered, func(t *targets) error {
-		conn, err := net.Dial("tcp", t.Listener)
-		if err == nil {
-			conn.Close()
-		}
-		return err
-	}},
-	socketAim("TCP socket", unix.AF_INET, unix.SOCK_STREAM),
-	socketAim("TCP socket, IPv6", unix.AF_INET6, unix.SOCK_STREAM),
-	socketAim("UDP socket", unix.AF_INET, unix.SOCK_DGRAM),
-	socketAim("unix socket", unix.AF_UNIX, unix.SOCK_STREAM),
-	socketAim("netlink socket", unix.AF_NETLINK, unix.SOCK_RAW),
-	socketAim("packet socket", unix.AF_PACKET, unix.SOCK_RAW),
-	socketAim("vsock socket", unix.AF_VSOCK, unix.SOCK_STREAM),
-	socketAim("kernel crypto socket", unix.AF_ALG, unix.SOCK_SEQPACKET),
-	{"datagram socket pair", false, filtered, func(*targets) error {
-		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM, 0)
-		if err == nil {
-			unix.Close(fds[0])
-			unix.Close(fds[1])
-		}
-		return err
-	}},
-
-	// Other processes.
-	{"trace the node", false, noProc, func(t *targets) error {
-		return try(unix.SYS_PTRACE, unix.PTRACE_SEIZE, uintptr(t.Node))
-	}},
-	{"signal the node", false, noProc, func(t *targets) error { return unix.Kill(t.Node, 0) }},
-	{"signal everybody", false, noProc, func(*targets) error { return unix.Kill(-1, 0) }},
-	{"read the node's memory", false, noProc, func(t *targets) error {
-		return try(unix.SYS_PROCESS_VM_READV, uintptr(t.Node))
-	}},
-	{"open the node's process", false, noProc, func(t *targets) error { return try(unix.SYS_PIDFD_OPEN, uintptr(t.Node)) }},
-	syscallAim("take another's descriptor", unix.SYS_PIDFD_GETFD, 0, 0, 0),
-	{"limit the node", false, noProc, func(t *targets) error {
-		var old unix.Rlimit
-		return unix.Prlimit(t.Node, unix.RLIMIT_NOFILE, nil, &old)
-	}},
-	// The first process leads its session and may not leave it; its children may.
-	{"leave the session", false, filtered, func(*targets) error { return callInChild(unix.SYS_SETSID) }},
-	{"leave the process group", false, filtered, func(*targets) error { return callInChild(unix.SYS_SETPGID) }},
-	{"need: death with the node", true, nil, func(*targets) error {
-		var signal int32
-		if err := unix.Prctl(unix.PR_GET_PDEATHSIG, uintptr(unsafe.Pointer(&signal)), 0, 0, 0); err != nil {
-			return err
-		}
-		if unix.Signal(signal) != unix.SIGKILL {
-			return fmt.Errorf("signal %d is set", signal)
-		}
-		return nil
-	}},
-	{"outlive the node", false, filtered, func(*targets) error { return unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0) }},
-	syscallAim("raise the priority", unix.SYS_SETPRIORITY, unix.PRIO_PROCESS, 0, ^uintptr(9)),
-	syscallAim("real-time scheduling", unix.SYS_SCHED_SETSCHEDULER, 0, unix.SCHED_FIFO, 0),
-
-	// Namespaces, rights, mounts.
-	syscallAim("new user namespace", unix.SYS_UNSHARE, unix.CLONE_NEWUSER),
-	syscallAim("enter a namespace", unix.SYS_SETNS, ^uintptr(0), 0),
-	// With CLONE_THREAD as well the kernel would refuse it anyway, so that an
-	// open filter (EINVAL) starts no process here.
-	syscallAim("clone into a namespace", unix.SYS_CLONE, unix.CLONE_NEWUSER|unix.CLONE_THREAD),
-	syscallAim("clone3", unix.SYS_CLONE3, 0, 0),
-	{"mount", false, filtered, func(*targets) error { return unix.Mount("none", inside.Tmp, "tmpfs", 0, "") }},
-	{"unmount", false, filtered, func(*targets) error { return unix.Unmount("/usr", unix.MNT_DETACH) }},
-	{"open a tree", false, filtered, func(*targets) error {
-		_, err := unix.OpenTree(unix.AT_FDCWD, "/", unix.OPEN_TREE_CLONE)
-		return err
-	}},
-	{"open a file system", false, filtered, func(*targets) error { _, err := unix.Fsopen("tmpfs", 0); return err }},
-	syscallAim("pivot_root", unix.SYS_PIVOT_ROOT, 0, 0),
-	{"chroot", false, filtered, func(*targets) error { return unix.Chroot(inside.Tmp) }},
-	syscallAim("setuid", unix.SYS_SETUID, 0),
-	syscallAim("setresuid", unix.SYS_SETRESUID, 0, 0, 0),
-	syscallAim("setgroups", unix.SYS_SETGROUPS, 0, 0),
-	syscallAim("take capabilities", unix.SYS_CAPSET, 0, 0),
-	{"have capabilities", false, []error{unix.EPERM}, func(*targets) error {
-		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-		var data [2]unix.CapUserData
-		if err := unix.Capget(&header, &data[0]); err != nil {
-			return fmt.Errorf("capget: %v", err)
-		}
-		if data != [2]unix.CapUserData{} {
-			return nil
-		}
-		return unix.EPERM
-	}},
-	{"gain rights by a program", false, []error{unix.EPERM}, func(*targets) error {
-		if on, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); err != nil || on != 1 {
-			return fmt.Errorf("no_new_privs is %d (%v): %w", on, err, errThrough)
-		}
-		return unix.EPERM
-	}},
-
-	// Kernel interfaces that jobs have no use for.
-	syscallAim("io_uring", unix.SYS_IO_URING_SETUP, 1, 0),
-	syscallAim("bpf", unix.SYS_BPF, ^uintptr(0), 0, 0),
-	syscallAim("add_key", unix.SYS_ADD_KEY, 0, 0, 0, 0, 0),
-	syscallAim("keyctl", unix.SYS_KEYCTL, ^uintptr(0)),
-	syscallAim("perf_event_open", unix.SYS_PERF_EVENT_OPEN, 0, 0, 0, 0, 0),
-	syscallAim("userfaultfd", unix.SYS_USERFAULTFD, ^uintptr(0)),
-	syscallAim("kernel log", unix.SYS_SYSLOG, 10),
-	syscallAim("reboot", unix.SYS_REBOOT, 0, 0, 0),
-	syscallAim("kexec_load", unix.SYS_KEXEC_LOAD, 0, ^uintptr(0), 0, 0),
-	syscallAim("swapon", unix.SYS_SWAPON, 0, 0),
-	syscallAim("acct", unix.SYS_ACCT, 0),
-	syscallAim("quotactl", unix.SYS_QUOTACTL, 0, 0, 0, 0),
-	syscallAim("init_module", unix.SYS_INIT_MODULE, 0, 0, 0),
-	syscallAim("personality", unix.SYS_PERSONALITY, 0xffffffff),
-	syscallAim("set the clock", unix.SYS_CLOCK_SETTIME, unix.CLOCK_REALTIME, 0),
-	{"type into a terminal", false, filtered, func(*targets) error {
-		c := byte('x')
-		return try(unix.SYS_IOCTL, 0, unix.TIOCSTI, uintptr(unsafe.Pointer(&c)))
-	}},
-
-	// Memory that no limit counts.
-	{"memfd", false, filtered, func(*targets) error { _, err := unix.MemfdCreate("x", 0); return err }},
-	syscallAim("SysV shared memory", unix.SYS_SHMGET, 0, 4096, 0o1600),
-	syscallAim("SysV semaphores", unix.SYS_SEMGET, 0, 1, 0o1600),
-	syscallAim("SysV messages", unix.SYS_MSGGET, 0, 0o1600),
-	syscallAim("POSIX messages", unix.SYS_MQ_OPEN, 0, 0, 0, 0),
-
-	// Limits. The one on processes comes last.
-	{"raise a limit", false, []error{unix.EPERM, unix.EINVAL}, func(t *targets) error {
-		more := uint64(t.Limits.OpenFiles) + 1
-		return unix.Prlimit(0, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: more, Max: more}, nil)
-	}},
-	{"file over the limit", false, []error{unix.EFBIG}, func(t *targets) error {
-		// The kernel sends SIGXFSZ too, which Go programs ignore.
-		path := inside.Out + "/large"
-		defer os.Remove(path)
-		return fill(path, t.Limits.FileSize+1)
-	}},
-	{"out over the limit", false, []error{unix.ENOSPC}, func(t *targets) error {
-		for i := range t.Limits.Out.Bytes/t.Limits.FileSize + 1 {
-			path := fmt.Sprintf("%s/part%d", inside.Out, i)
-			defer os.Remove(path)
-			if err := fill(path, t.Limits.FileSize); err != nil {
-				return err
-			}
-		}
-		return nil
-	}},
-	{"memory over the limit", false, []error{unix.ENOMEM}, func(t *targets) error {
-		_, err := unix.Mmap(-1, 0, int(t.Limits.AddressSpace), unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
-		return err
-	}},
-	{"open files over the limit", false, []error{unix.EMFILE}, func(t *targets) error {
-		for range t.Limits.OpenFiles {
-			fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-			if err != nil {
-				return err
-			}
-			defer unix.Close(fd)
-		}
-		return nil
-	}},
-	{"processes over the limit", false, []error{unix.EAGAIN}, func(t *targets) error {
-		for range t.Limits.Processes {
-			pid, err := fork(unix.SYS_PPOLL) // sleeps until it is killed
-			if err != nil {
-				return err
-			}
-			defer func() {
-				unix.Kill(pid, unix.SIGKILL)
-				unix.Wait4(pid, nil, 0, nil)
-			}()
-		}
-		return nil
-	}},
-}
+// attacks are all there are, in their order.
+var attacks = slices.Concat(needs, onFiles, onNetwork, onProcesses, onRights, onKernel, onLimits)
 
 // fill writes a file of n bytes.
 func fill(path string, n int64) error {

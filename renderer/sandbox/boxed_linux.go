@@ -31,28 +31,34 @@ const thisProgram = "/proc/self/exe"
 // folders that others can write to.
 var bubblewraps = []string{"/usr/bin/bwrap", "/bin/bwrap", "/usr/local/bin/bwrap", "/run/current-system/sw/bin/bwrap"}
 
-// boxedProc is a job in a sandbox. Its first process is number 1 of a process
-// namespace: when that ends, the kernel ends all others first.
+// boxedProc is a job in a sandbox. In Own and Bwrap its first process is number
+// 1 of a process namespace: when that ends, the kernel ends all others first. In
+// Basic its supervisor does that.
 type boxedProc struct {
+	tier   Tier
 	cmd    *exec.Cmd
-	first  *os.File // pidfd of the job's first process, if that is not cmd's
-	pid    int      // of the job's first process, as seen here
+	first  *os.File // Bwrap: pidfd of the job's first process, which is not cmd's
+	pid    int      // of the process above all of the job, as seen here
+	leader int      // Basic: of the job's first process, which leads its group
 	in     *os.Root
 	spaces []watched
-	memory int64
+	limits Limits
 	owner  int // to whom given files belong; 0 if they do by themselves
+	onHost
 }
 
 // start is what is collected on the way to a running job, and undone if it
 // does not get there.
 type start struct {
-	tier    Tier
-	spec    Spec
-	owner   int // user and group of the job on the host if the node is root, else 0
-	order   confineOrder
-	conn    *net.UnixConn
-	theirs  []*os.File // for the child: from descriptor 3 on
-	info    *os.File
+	tier   Tier
+	spec   Spec
+	owner  int // user and group of the job on the host if the node is root, else 0
+	order  confineOrder
+	conn   *net.UnixConn
+	theirs []*os.File // for the child: from descriptor 3 on
+	info   *os.File   // Bwrap
+	dirs   Dirs
+	onHost
 	cleanup []func()
 }
 
@@ -69,12 +75,16 @@ func startIn(ctx context.Context, tier Tier, spec Spec, v view) (*Proc, error) {
 	if _, ok := machines[runtime.GOARCH]; !ok {
 		return nil, fmt.Errorf("sandbox: not on %s: no list of its system calls", runtime.GOARCH)
 	}
-	s := &start{tier: tier, spec: spec}
+	s := &start{tier: tier, spec: spec, dirs: inside}
 	p, err := s.run(ctx, v)
 	for _, f := range slices.Backward(s.cleanup) {
 		f()
 	}
 	if err != nil {
+		s.onHost.free()
+		if tier == Basic && s.owner != 0 {
+			err = fmt.Errorf("%w (the node is root: user %d, as whom jobs run, must be able to reach the node's folders and environments)", err, s.owner)
+		}
 		return nil, fmt.Errorf("sandbox: job not started in tier %s: %w", tier, err)
 	}
 	return p, nil
@@ -87,17 +97,9 @@ func (s *start) run(ctx context.Context, v view) (*Proc, error) {
 			return nil, err
 		}
 	}
-	dir := s.spec.Dir
-	if dir == "" {
-		dir = inside.Tmp
-	}
-	s.order = confineOrder{
-		Readable: v.targets(),
-		Argv:     s.spec.Argv,
-		Env: append([]string{"HOME=" + inside.Tmp, "TMPDIR=" + inside.Tmp, "PATH=/usr/bin:/bin", "LANG=C.UTF-8"},
-			s.spec.Env...),
-		Dir:    dir,
-		Limits: s.spec.Limits,
+	s.order = confineOrder{Readable: v.targets(), Program: s.spec.program, Argv: s.spec.Argv, Dir: s.spec.Dir, Limits: s.spec.Limits}
+	if s.order.Program == "" {
+		s.order.Program = s.spec.Argv[0]
 	}
 	conn, helper, err := controlPair()
 	if err != nil {
@@ -120,10 +122,17 @@ func (s *start) run(ctx context.Context, v view) (*Proc, error) {
 		cmd, err = s.prepareOwn(v)
 	case Bwrap:
 		cmd, err = s.prepareBwrap(v)
+	case Basic:
+		cmd, err = s.prepareBasic(v)
 	}
 	if err != nil {
 		return nil, err
 	}
+	s.order.Dirs = s.dirs
+	if s.order.Dir == "" {
+		s.order.Dir = s.dirs.Tmp
+	}
+	s.order.Env = append([]string{"HOME=" + s.dirs.Tmp, "TMPDIR=" + s.dirs.Tmp, "PATH=/usr/bin:/bin", "LANG=C.UTF-8"}, s.spec.Env...)
 	if err := sendOrder(conn, &s.order); err != nil {
 		return nil, err
 	}
@@ -141,7 +150,9 @@ func (s *start) run(ctx context.Context, v view) (*Proc, error) {
 	for _, f := range s.theirs {
 		f.Close()
 	}
-	b := &boxedProc{cmd: cmd, pid: cmd.Process.Pid, memory: s.spec.Limits.Memory, owner: s.owner}
+	b := &boxedProc{
+		tier: s.tier, cmd: cmd, pid: cmd.Process.Pid, limits: s.spec.Limits, owner: s.owner, onHost: s.onHost,
+	}
 	in, out, err := s.handshake(b)
 	if err != nil {
 		b.kill()
@@ -152,7 +163,7 @@ func (s *start) run(ctx context.Context, v view) (*Proc, error) {
 		return nil, err
 	}
 	b.in = in
-	return newProc(ctx, s.spec, inside, in, out, std, b), nil
+	return newProc(ctx, s.spec, s.dirs, in, out, std, b), nil
 }
 
 func (s *start) defers(f func()) { s.cleanup = append(s.cleanup, f) }
@@ -184,7 +195,7 @@ func (s *start) prepareOwn(v view) (*exec.Cmd, error) {
 		uid, gid = s.owner, s.owner
 		attr.GidMappingsEnableSetgroups = true
 		attr.AmbientCaps = append(attr.AmbientCaps, unix.CAP_SETUID, unix.CAP_SETGID)
-		s.order.Become = true
+		s.order.Become = jobUser
 		folders, err := s.rootFolders()
 		if err != nil {
 			return nil, err
@@ -289,16 +300,22 @@ func (s *start) handshake(b *boxedProc) (in, out *os.Root, err error) {
 			return nil, nil, err
 		}
 	}
-	inDir, outDir, err := awaitReady(s.conn)
+	pid, inDir, outDir, err := awaitReady(s.conn)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer inDir.Close()
 	defer outDir.Close()
+	if s.tier == Basic {
+		b.leader = pid
+	}
 	limits := s.spec.Limits
 	if in, err = rootAt(inDir); err == nil {
 		if out, err = rootAt(outDir); err == nil {
-			b.spaces = []watched{{in, limits.In.Files}, {out, limits.Out.Files}}
+			b.spaces = []watched{{in, limits.In}, {out, limits.Out}}
+			if s.tmp != nil {
+				b.spaces = append(b.spaces, watched{s.tmp, limits.Tmp})
+			}
 			if err = b.preferForOOM(); err == nil {
 				_, err = s.conn.Write([]byte{1})
 			}
@@ -317,7 +334,11 @@ func (s *start) handshake(b *boxedProc) (in, out *os.Root, err error) {
 
 // preferForOOM has a machine that runs out of memory end this job first.
 func (b *boxedProc) preferForOOM() error {
-	return os.WriteFile("/proc/"+strconv.Itoa(b.pid)+"/oom_score_adj", []byte("1000"), 0)
+	pid := b.pid
+	if b.leader != 0 {
+		pid = b.leader
+	}
+	return os.WriteFile("/proc/"+strconv.Itoa(pid)+"/oom_score_adj", []byte("1000"), 0)
 }
 
 // rootAt opens a folder that is in another mount namespace.
@@ -369,6 +390,10 @@ func describeRefusal(err error) error {
 }
 
 func (b *boxedProc) kill() {
+	if b.leash != nil {
+		b.leash.Close() // once; again it is an error without consequence
+		return
+	}
 	if b.first != nil {
 		unix.PidfdSendSignal(int(b.first.Fd()), unix.SIGKILL, nil, 0)
 	}
@@ -376,9 +401,13 @@ func (b *boxedProc) kill() {
 }
 
 // wait returns after the last process. In Own that is what waiting for number 1
-// means; bubblewrap ends as soon as it knows, or at once if it is killed.
+// means, and the supervisor of Basic ends last; bubblewrap ends as soon as it
+// knows, or at once if it is killed.
 func (b *boxedProc) wait() *os.ProcessState {
 	b.cmd.Wait()
+	if b.leader != 0 && b.cmd.ProcessState.ExitCode() == -1 { // somebody has killed the supervisor
+		unix.Kill(-b.leader, unix.SIGKILL)
+	}
 	if b.first != nil {
 		fd := int(b.first.Fd())
 		unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
@@ -402,9 +431,10 @@ func (b *boxedProc) give() error {
 }
 
 // free lets go of the job's process. Its folders go with the roots that Proc
-// holds: nothing of them is on disk.
-func (b *boxedProc) free() {
+// holds, but in Basic: elsewhere nothing of them is on disk.
+func (b *boxedProc) free() error {
 	if b.first != nil {
 		b.first.Close()
 	}
+	return b.onHost.free()
 }

@@ -39,18 +39,24 @@ type launchOrder struct {
 // confineOrder is for the stage that becomes the job.
 type confineOrder struct {
 	Build    bool // make mounts and links here; Bwrap has made them before
-	Become   bool // the node is root: leave its user for jobUser
+	Basic    bool // there are no namespaces: the host's files are there
+	Become   int  // the node is root: leave its user for this one
+	Dirs     Dirs
 	Mounts   []mount
 	Links    []link
 	Memory   []tmpfs
 	Readable []string
+	Program  string // path; Argv[0] is its name
 	Argv     []string
 	Env      []string
 	Dir      string
 	Limits   Limits
 }
 
-type report struct{ Error string }
+type report struct {
+	Error string
+	PID   int // of the helper, as itself sees it
+}
 
 // controlPair returns the node's end and the helper's.
 func controlPair() (*net.UnixConn, *os.File, error) {
@@ -80,12 +86,12 @@ func sendOrder(conn *net.UnixConn, order any) error {
 	return err
 }
 
-// awaitReady returns the descriptors of In and Out.
-func awaitReady(conn *net.UnixConn) (in, out *os.File, err error) {
+// awaitReady returns the helper's process id and the descriptors of In and Out.
+func awaitReady(conn *net.UnixConn) (pid int, in, out *os.File, err error) {
 	buf, oob := make([]byte, 4096), make([]byte, unix.CmsgSpace(2*4))
 	n, oobn, _, _, err := conn.ReadMsgUnix(buf, oob)
 	if err != nil {
-		return nil, nil, waitError(err)
+		return 0, nil, nil, waitError(err)
 	}
 	var fds []int
 	if messages, err := unix.ParseSocketControlMessage(oob[:oobn]); err == nil && len(messages) == 1 {
@@ -96,7 +102,7 @@ func awaitReady(conn *net.UnixConn) (in, out *os.File, err error) {
 		unix.CloseOnExec(fd)
 		folders = append(folders, os.NewFile(uintptr(fd), "folder"))
 	}
-	err = reported(buf[:n])
+	r, err := reported(buf[:n])
 	if err == nil && len(folders) != 2 {
 		err = errors.New("the helper sent no folders")
 	}
@@ -104,9 +110,9 @@ func awaitReady(conn *net.UnixConn) (in, out *os.File, err error) {
 		for _, f := range folders {
 			f.Close()
 		}
-		return nil, nil, err
+		return 0, nil, nil, err
 	}
-	return folders[0], folders[1], nil
+	return r.PID, folders[0], folders[1], nil
 }
 
 // awaitRunning returns when the helper has become the job, or says why not.
@@ -119,7 +125,8 @@ func awaitRunning(conn *net.UnixConn) error {
 	if err != nil {
 		return waitError(err)
 	}
-	return reported(buf[:n])
+	_, err = reported(buf[:n])
+	return err
 }
 
 func waitError(err error) error {
@@ -132,15 +139,14 @@ func waitError(err error) error {
 	return err
 }
 
-func reported(text []byte) error {
-	var r report
+func reported(text []byte) (r report, err error) {
 	if err := json.Unmarshal(text, &r); err != nil {
-		return fmt.Errorf("the helper answered %.100q", text)
+		return r, fmt.Errorf("the helper answered %.100q", text)
 	}
 	if r.Error != "" {
-		return errors.New(r.Error)
+		return r, errors.New(r.Error)
 	}
-	return nil
+	return r, nil
 }
 
 // startTimeout bounds all of a start. One takes 10 to 50 ms.
@@ -159,13 +165,13 @@ func receiveOrder(order any) error {
 }
 
 func sendReady(in, out int) error {
-	text, _ := json.Marshal(report{})
+	text, _ := json.Marshal(report{PID: os.Getpid()})
 	return unix.Sendmsg(controlFD, text, unix.UnixRights(in, out), nil, unix.MSG_NOSIGNAL)
 }
 
 func sendFailure(err error) {
 	message := err.Error()
-	text, _ := json.Marshal(report{message[:min(len(message), 2000)]})
+	text, _ := json.Marshal(report{Error: message[:min(len(message), 2000)]})
 	unix.Sendmsg(controlFD, text, nil, nil, unix.MSG_NOSIGNAL)
 }
 

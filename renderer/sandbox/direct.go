@@ -18,7 +18,11 @@ type directBox struct {
 }
 
 func startDirect(ctx context.Context, spec Spec) (*Proc, error) {
-	dirs, in, out, err := makeDirs(spec.Scratch)
+	dirs, err := makeDirs(spec.Scratch)
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: no scratch folder: %w", err)
+	}
+	in, out, err := openRoots(dirs)
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: no scratch folder: %w", err)
 	}
@@ -65,21 +69,25 @@ func (b *directBox) give() error { return nil }
 
 func (b *directBox) watch(func(error), <-chan struct{}) {}
 
-func (b *directBox) free() { os.RemoveAll(b.scratch) }
+func (b *directBox) free() error { return os.RemoveAll(b.scratch) }
 
-// makeDirs makes the folders of a Direct job.
-func makeDirs(scratch string) (d Dirs, in, out *os.Root, err error) {
-	d = Dirs{filepath.Join(scratch, "in"), filepath.Join(scratch, "out"), filepath.Join(scratch, "tmp")}
+// makeDirs makes the folders of a job that has them on the host.
+func makeDirs(scratch string) (Dirs, error) {
+	d := Dirs{filepath.Join(scratch, "in"), filepath.Join(scratch, "out"), filepath.Join(scratch, "tmp")}
 	for _, dir := range []string{d.In, d.Out, d.Tmp} {
-		if err = os.MkdirAll(dir, 0o700); err != nil {
-			return d, nil, nil, err
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return d, err
 		}
 	}
+	return d, nil
+}
+
+func openRoots(d Dirs) (in, out *os.Root, err error) {
 	if in, err = os.OpenRoot(d.In); err != nil {
-		return d, nil, nil, err
+		return nil, nil, err
 	}
 	if out, err = os.OpenRoot(d.Out); err != nil {
 		in.Close()
 	}
-	return d, in, out, err
+	return in, out, err
 }

@@ -43,6 +43,8 @@ const (
 	retKill  = unix.SECCOMP_RET_KILL_PROCESS
 	retPerm  = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
 	retNoSys = unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)
+	retNoSup = unix.SECCOMP_RET_ERRNO | uint32(unix.ENOTSUP)
+	retSkip  = unix.SECCOMP_RET_ERRNO | uint32(0) // the call is not made, and says that it was
 )
 
 // Options that a job may pass; others get EPERM, as TIOCSTI would.
@@ -55,10 +57,15 @@ var (
 		0x5450, // FIONCLEX
 		0x5451, // FIOCLEX
 	}
-	prctls = []uint32{unix.PR_GET_PDEATHSIG, unix.PR_GET_DUMPABLE, unix.PR_SET_DUMPABLE, unix.PR_SET_NAME, unix.PR_GET_NAME,
+	// Not PR_SET_DUMPABLE: the node looks at the job's memory and descriptors.
+	prctls = []uint32{unix.PR_GET_PDEATHSIG, unix.PR_GET_DUMPABLE, unix.PR_SET_NAME, unix.PR_GET_NAME,
 		unix.PR_GET_SECCOMP, unix.PR_CAPBSET_READ, unix.PR_SET_TIMERSLACK, unix.PR_GET_TIMERSLACK,
 		unix.PR_SET_NO_NEW_PRIVS, unix.PR_GET_NO_NEW_PRIVS, unix.PR_GET_TID_ADDRESS,
 		unix.PR_SET_THP_DISABLE, unix.PR_GET_THP_DISABLE, unix.PR_SET_VMA}
+	// Not F_SETOWN and F_SETSIG, which send signals; F_SETLEASE and F_NOTIFY, which
+	// delay and watch others; F_SETPIPE_SZ, which takes from what a user may have.
+	fcntls = []uint32{unix.F_DUPFD, unix.F_DUPFD_CLOEXEC, unix.F_GETFD, unix.F_SETFD, unix.F_GETFL, unix.F_SETFL,
+		unix.F_GETLK, unix.F_SETLK, unix.F_SETLKW, unix.F_OFD_GETLK, unix.F_OFD_SETLK, unix.F_OFD_SETLKW, unix.F_GETPIPE_SZ, unix.F_GETOWN, unix.F_GET_SEALS}
 )
 
 // program is a classic BPF program under construction. All jumps are short ones
@@ -98,7 +105,12 @@ func (p *program) oneOf(values []uint32) {
 
 // filter makes the seccomp program for a machine. Arguments of type int are
 // compared by their low 32 bits, which is all that the kernel looks at.
-func filter(m machine) []unix.SockFilter {
+//
+// hostFiles: the job is the node's user and sees the host's files. Landlock keeps
+// it from their contents, but not from chmod and the like. These then do nothing
+// and say that they did: programs copy modes and times by the way, and would fail
+// over an error.
+func filter(m machine, hostFiles bool) []unix.SockFilter {
 	var p program
 	p.load(offArch)
 	p.unless(m.audit, 1)
@@ -135,11 +147,17 @@ func filter(m machine) []unix.SockFilter {
 	prctl.oneOf(prctls)
 	p.block(m.number(callPrctl), prctl)
 
-	// Its own limits only, which it cannot raise.
-	var prlimit program
-	prlimit.load(offArg(0))
-	prlimit.oneOf([]uint32{0})
-	p.block(m.number(callPrlimit64), prlimit)
+	// Its own limits only, which it cannot raise, and its own processors.
+	var own program
+	own.load(offArg(0))
+	own.oneOf([]uint32{0})
+	p.block(m.number(callPrlimit64), own)
+	p.block(m.number(callAffinity), own)
+
+	var fcntl program
+	fcntl.load(offArg(1))
+	fcntl.oneOf(fcntls)
+	p.block(m.number(callFcntl), fcntl)
 
 	// A stream pair connects two processes of the job. A datagram pair could
 	// send to any address.
@@ -151,6 +169,15 @@ func filter(m machine) []unix.SockFilter {
 	pair.add(unix.BPF_ALU|unix.BPF_AND|unix.BPF_K, 0xf, 0, 0) // above are flags
 	pair.oneOf([]uint32{unix.SOCK_STREAM})
 	p.block(m.number(callSocketpair), pair)
+
+	if hostFiles {
+		for _, c := range changesByName {
+			p.block(m.number(c), program{{Code: unix.BPF_RET | unix.BPF_K, K: retSkip}})
+		}
+		for _, c := range attributesByName {
+			p.block(m.number(c), program{{Code: unix.BPF_RET | unix.BPF_K, K: retNoSup}})
+		}
+	}
 
 	for _, run := range runs(m) {
 		p.add(unix.BPF_JMP|unix.BPF_JGT|unix.BPF_K, run.last, 3, 0)

@@ -69,39 +69,44 @@ func interpret(prog []unix.SockFilter, d data) (uint32, error) {
 	return 0, fmt.Errorf("no return")
 }
 
-func forMachines(t *testing.T, f func(t *testing.T, m machine, run func(number int, args ...uint64) uint32)) {
+// forFilters runs f with each filter there is.
+func forFilters(t *testing.T, f func(t *testing.T, m machine, hostFiles bool, run func(number int, args ...uint64) uint32)) {
 	for name, m := range machines {
-		t.Run(name, func(t *testing.T) {
-			prog := filter(m)
-			f(t, m, func(number int, args ...uint64) uint32 {
-				t.Helper()
-				d := data{number: uint32(number), arch: m.audit}
-				copy(d.args[:], args)
-				action, err := interpret(prog, d)
-				if err != nil {
-					t.Fatalf("call %d%v: %v", number, args, err)
-				}
-				return action
+		for _, hostFiles := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, host files %v", name, hostFiles), func(t *testing.T) {
+				prog := filter(m, hostFiles)
+				f(t, m, hostFiles, func(number int, args ...uint64) uint32 {
+					t.Helper()
+					d := data{number: uint32(number), arch: m.audit}
+					copy(d.args[:], args)
+					action, err := interpret(prog, d)
+					if err != nil {
+						t.Fatalf("call %d%v: %v", number, args, err)
+					}
+					return action
+				})
 			})
-		})
+		}
 	}
 }
 
 // Every number there is gets what the list says, and nothing else.
 func TestFilterNumbers(t *testing.T) {
-	special := []call{callClone, callClone3, callIoctl, callPrctl, callPrlimit64, callSocketpair}
-	forMachines(t, func(t *testing.T, m machine, run func(int, ...uint64) uint32) {
+	forFilters(t, func(t *testing.T, m machine, hostFiles bool, run func(int, ...uint64) uint32) {
 		for n := range 2000 {
 			is := func(c call) bool { return m.number(c) == n }
-			if slices.ContainsFunc(special, is) {
-				continue
-			}
 			want := retPerm
-			if n > lastKnown {
-				want = retNoSys
-			}
-			if slices.ContainsFunc(allowed, is) {
+			switch {
+			case slices.ContainsFunc(examined, is):
+				continue
+			case hostFiles && slices.ContainsFunc(changesByName, is):
+				want = retSkip
+			case hostFiles && slices.ContainsFunc(attributesByName, is):
+				want = retNoSup
+			case slices.ContainsFunc(allowed, is):
 				want = retAllow
+			case n > lastKnown:
+				want = retNoSys
 			}
 			if got := run(n); got != want {
 				t.Errorf("call %d: %#x, want %#x", n, got, want)
@@ -144,13 +149,25 @@ func TestFilterArguments(t *testing.T) {
 		{callPrctl, []uint64{unix.PR_SET_MM}, retPerm},
 		{callPrlimit64, []uint64{0, unix.RLIMIT_AS}, retAllow},
 		{callPrlimit64, []uint64{1, unix.RLIMIT_AS}, retPerm},
+		{callPrctl, []uint64{unix.PR_SET_DUMPABLE, 0}, retPerm},
+		{callAffinity, []uint64{0, 8}, retAllow},
+		{callAffinity, []uint64{1, 8}, retPerm},
+		{callFcntl, []uint64{0, unix.F_DUPFD_CLOEXEC, 64}, retAllow},
+		{callFcntl, []uint64{0, unix.F_SETFL, unix.O_NONBLOCK}, retAllow},
+		{callFcntl, []uint64{0, unix.F_SETLK}, retAllow},
+		{callFcntl, []uint64{0, unix.F_SETOWN, 1}, retPerm},
+		{callFcntl, []uint64{0, unix.F_SETOWN_EX | high, 1}, retPerm},
+		{callFcntl, []uint64{0, unix.F_SETSIG, 9}, retPerm},
+		{callFcntl, []uint64{0, unix.F_SETLEASE, 1}, retPerm},
+		{callFcntl, []uint64{0, unix.F_NOTIFY, 1}, retPerm},
+		{callFcntl, []uint64{0, unix.F_SETPIPE_SZ, 1 << 20}, retPerm},
 		{callSocketpair, []uint64{unix.AF_UNIX, unix.SOCK_STREAM}, retAllow},
 		{callSocketpair, []uint64{unix.AF_UNIX, unix.SOCK_STREAM | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK}, retAllow},
 		{callSocketpair, []uint64{unix.AF_UNIX, unix.SOCK_DGRAM}, retPerm},
 		{callSocketpair, []uint64{unix.AF_UNIX, unix.SOCK_SEQPACKET}, retPerm},
 		{callSocketpair, []uint64{unix.AF_TIPC, unix.SOCK_STREAM}, retPerm},
 	}
-	forMachines(t, func(t *testing.T, m machine, run func(int, ...uint64) uint32) {
+	forFilters(t, func(t *testing.T, m machine, _ bool, run func(int, ...uint64) uint32) {
 		for _, test := range tests {
 			if got := run(m.number(test.call), test.args...); got != test.want {
 				t.Errorf("%s%#x: %#x, want %#x", test.call.name, test.args, got, test.want)
@@ -162,7 +179,7 @@ func TestFilterArguments(t *testing.T) {
 // Numbers mean something else in another ABI: a call from one ends the job.
 func TestFilterForeignABI(t *testing.T) {
 	for name, m := range machines {
-		prog := filter(m)
+		prog := filter(m, true)
 		if len(prog) > 4096 {
 			t.Errorf("%s: %d instructions, the kernel takes 4096", name, len(prog))
 		}
@@ -177,7 +194,7 @@ func TestFilterForeignABI(t *testing.T) {
 		}
 	}
 	x32 := data{number: x32Bit | 1, arch: machines["amd64"].audit}
-	if action, _ := interpret(filter(machines["amd64"]), x32); action != retKill {
+	if action, _ := interpret(filter(machines["amd64"], false), x32); action != retKill {
 		t.Errorf("an x32 call: %#x", action)
 	}
 }
@@ -192,8 +209,9 @@ func TestNeverAllowed(t *testing.T) {
 		setpriority sched_setscheduler sched_setattr ioprio_set mknod mknodat open_by_handle_at name_to_handle_at
 		reboot kexec_load kexec_file_load init_module finit_module delete_module swapon swapoff acct quotactl syslog
 		clock_settime settimeofday sethostname setdomainname seccomp landlock_create_ruleset fanotify_init
+		inotify_init inotify_init1 inotify_add_watch fanotify_mark setsockopt sync syncfs setxattr lsetxattr fsetxattr
 		modify_ldt iopl ioperm vhangup lookup_dcookie move_pages migrate_pages kcmp setrlimit`)
-	for _, c := range allowed {
+	for _, c := range slices.Concat(allowed, examined) {
 		if slices.Contains(never, c.name) {
 			t.Errorf("%s is allowed", c.name)
 		}
@@ -207,7 +225,7 @@ func TestNumbers(t *testing.T) {
 	if err != nil {
 		t.Skip("no go command to find golang.org/x/sys with:", err)
 	}
-	all := append(slices.Clone(allowed), callClone, callClone3, callIoctl, callPrctl, callPrlimit64, callSocketpair)
+	all := slices.Concat(allowed, examined, changesByName, attributesByName)
 	for name, m := range machines {
 		numbers := sysNumbers(t, filepath.Join(strings.TrimSpace(string(dir)), "unix", "zsysnum_linux_"+name+".go"))
 		for _, c := range all {

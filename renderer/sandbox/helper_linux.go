@@ -31,7 +31,7 @@ const jobUser = 1000
 // and filters belong to threads. In an init function that is the main thread.
 func init() {
 	switch filepath.Base(os.Args[0]) {
-	case launchStage, confineStage, probeStage:
+	case launchStage, superviseStage, confineStage, probeStage:
 		runtime.LockOSThread()
 	}
 }
@@ -45,6 +45,8 @@ func MaybeInit() {
 	switch filepath.Base(os.Args[0]) {
 	case launchStage:
 		stage = launch
+	case superviseStage:
+		stage = supervise
 	case confineStage:
 		stage = confine
 	case probeStage:
@@ -112,22 +114,31 @@ func confine() error {
 	unix.Umask(0o022)
 	if o.Build {
 		become := func() error { return nil }
-		if o.Become {
-			become = func() error { return becomeUser(jobUser) }
+		if o.Become != 0 {
+			become = func() error { return becomeUser(o.Become) }
 		}
 		if err := buildRoot(&o, become); err != nil {
 			return err
 		}
 	}
-	in, err := openFolder(inside.In)
+	rules, err := openRules(o.Readable, []string{o.Dirs.In, o.Dirs.Out, o.Dirs.Tmp}, devices)
 	if err != nil {
 		return err
 	}
-	out, err := openFolder(inside.Out)
+	if o.Basic && o.Become != 0 {
+		if err := becomeUser(o.Become); err != nil {
+			return err
+		}
+	}
+	in, err := openFolder(o.Dirs.In)
 	if err != nil {
 		return err
 	}
-	if err := dropCapabilities(); err != nil {
+	out, err := openFolder(o.Dirs.Out)
+	if err != nil {
+		return err
+	}
+	if err := dropCapabilities(!o.Basic); err != nil {
 		return err
 	}
 	if err := dieWithParent(); err != nil {
@@ -147,14 +158,23 @@ func confine() error {
 		return fmt.Errorf("chdir %s: %w", o.Dir, err)
 	}
 	beNice(o.Limits.Nice)
-	prog := filter(machines[runtime.GOARCH])
+	prog := filter(machines[runtime.GOARCH], o.Basic)
+	if o.Basic {
+		if o.Limits.Processes, err = roomToFork(o.Limits.Processes); err != nil {
+			return err
+		}
+	}
 	if err := setLimits(o.Limits); err != nil {
 		return err
 	}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("no_new_privs: %w", err)
 	}
-	if err := landlock(o.Readable, []string{inside.In, inside.Out, inside.Tmp}, devices); err != nil {
+	least := 1
+	if o.Basic {
+		least = basicLandlock
+	}
+	if err := landlock(rules, least); err != nil {
 		return err
 	}
 	if err := installFilter(prog); err != nil {
@@ -164,7 +184,7 @@ func confine() error {
 	if err := setLimit("address space", unix.RLIMIT_AS, o.Limits.AddressSpace); err != nil {
 		return err
 	}
-	return fmt.Errorf("start %s: %w", o.Argv[0], unix.Exec(o.Argv[0], o.Argv, o.Env))
+	return fmt.Errorf("start %s: %w", o.Argv[0], unix.Exec(o.Program, o.Argv, o.Env))
 }
 
 func openFolder(path string) (int, error) {
@@ -190,13 +210,14 @@ func becomeUser(id int) error {
 	return nil
 }
 
-// dropCapabilities gives up what the helper had in its user namespace, and the
-// way back to it. Bubblewrap has done the same before.
-func dropCapabilities() error {
+// dropCapabilities gives up what the helper had in its user namespace, and, with
+// bounding, the way back to it, which is closed by no_new_privs too. Bubblewrap
+// has done the same before; an ordinary user has no right to the second.
+func dropCapabilities(bounding bool) error {
 	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
 		return fmt.Errorf("ambient capabilities: %w", err)
 	}
-	for c := uintptr(0); ; c++ {
+	for c := uintptr(0); bounding; c++ {
 		held, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, c, 0, 0, 0)
 		if err != nil {
 			break // past the last one that this kernel has
@@ -247,10 +268,12 @@ func beNice(nice int) {
 }
 
 // setLimits sets what the kernel enforces by itself, but for the address space.
-// The limit on processes counts those of this user namespace alone.
+// The limit on processes counts those of this user namespace alone; where there
+// is none, all of the user. That on CPU time counts one process, and is there in
+// case that the node does not look in time.
 func setLimits(l Limits) error {
 	if l.CPU > 0 {
-		seconds := int64((l.CPU + time.Second - 1) / time.Second)
+		seconds := int64((l.CPU+time.Second-1)/time.Second) + 1
 		if err := setLimit("CPU seconds", unix.RLIMIT_CPU, seconds); err != nil {
 			return err
 		}
@@ -260,11 +283,12 @@ func setLimits(l Limits) error {
 		what  int
 		value int64
 	}{
-		{"core files", unix.RLIMIT_CORE, 0},
+		{"core files", unix.RLIMIT_CORE, 1}, // 0 would still start a program that core_pattern names
 		{"open files", unix.RLIMIT_NOFILE, int64(l.OpenFiles)},
 		{"file size", unix.RLIMIT_FSIZE, l.FileSize},
 		{"message queues", unix.RLIMIT_MSGQUEUE, 0},
 		{"locked memory", unix.RLIMIT_MEMLOCK, 0},
+		{"queued signals", unix.RLIMIT_SIGPENDING, 1024}, // of all that the user may have
 		{"processes", unix.RLIMIT_NPROC, int64(l.Processes)},
 	} {
 		if err := setLimit(limit.name, limit.what, limit.value); err != nil {

@@ -11,7 +11,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -82,7 +84,7 @@ func TestNodeKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer r.Close()
-			node := exec.Command(os.Args[0], testStage, "node", string(tier), mark)
+			node := exec.Command(os.Args[0], testStage, "node", string(tier), mark, scratch(t))
 			node.Stdout, node.Stderr = w, os.Stderr
 			if err := node.Start(); err != nil {
 				t.Fatal(err)
@@ -96,82 +98,8 @@ func TestNodeKilled(t *testing.T) {
 			node.Process.Kill()
 			node.Wait()
 			begin := time.Now()
-			for alive(t, mark) > 0 {
-				if time.Since(begin) > 10*time.Second {
-					t.Fatalf("%d processes survive the node", alive(t, mark))
-				}
-				time.Sleep(time.Millisecond)
-			}
+			await(t, "the end of all", func() bool { return alive(t, mark) == 0 })
 			t.Logf("all gone after %v", time.Since(begin))
-		})
-	}
-}
-
-func TestLimitsEndJob(t *testing.T) {
-	const mib = 1 << 20
-	tests := []struct {
-		name   string
-		limits Limits
-		job    []string
-		want   error
-		direct bool // heeded there too
-	}{
-		{"wall", Limits{Wall: 300 * time.Millisecond}, []string{"spin"}, ErrTime, true},
-		{"stderr", Limits{Stderr: 4 * mib}, []string{"print"}, ErrStderr, true},
-		{"memory", Limits{Memory: 200 * mib}, []string{"hold", strconv.Itoa(100 * mib), "4"}, ErrMemory, false},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			forTiers(t, func(t *testing.T, tier Tier) {
-				if tier == Direct && !test.direct {
-					t.Skip("not limited")
-				}
-				exit := startJob(t, t.Context(), tier, test.limits, test.job...).Wait()
-				if !errors.Is(exit.Err(), test.want) {
-					t.Errorf("ended as %v, want %v; stderr: %.300s", exit.Err(), test.want, exit.Stderr)
-				}
-				if test.name == "wall" && exit.CPU == 0 {
-					t.Errorf("used no CPU: %+v", exit)
-				}
-				if len(exit.Stderr) > tailSize {
-					t.Errorf("%d bytes of stderr kept", len(exit.Stderr))
-				}
-			})
-		})
-	}
-}
-
-// A job within its limit of shared memory is not ended for the sum of what each
-// process maps.
-func TestMemoryWithinLimit(t *testing.T) {
-	if len(boxedTiers) == 0 {
-		t.Skip("no sandbox here")
-	}
-	p := startJob(t, t.Context(), boxedTiers[0], Limits{Memory: 400 << 20}, "hold", strconv.Itoa(50<<20), "4")
-	select {
-	case <-p.Done():
-		t.Errorf("ended as %v: %s", p.Wait().Err(), p.Stderr())
-	case <-time.After(4 * watchInterval): // the time itself is under test
-	}
-}
-
-func TestTooManyFiles(t *testing.T) {
-	for _, tier := range boxedTiers {
-		t.Run(string(tier), func(t *testing.T) {
-			p := startJob(t, t.Context(), tier, Limits{Out: Space{1 << 20, 100}}, "files", "5000")
-			exit := p.Wait()
-			full := strings.Contains(string(exit.Stderr), syscall.ENOSPC.Error())
-			if !errors.Is(exit.Err(), ErrFiles) && !full {
-				t.Errorf("ended as %v: %s", exit.Err(), exit.Stderr)
-			}
-			if full {
-				names, err := p.Out().FS().(interface {
-					ReadDir(string) ([]os.DirEntry, error)
-				}).ReadDir(".")
-				if len(names) != 100 || err != nil {
-					t.Errorf("%d files made, want 100 (%v)", len(names), err)
-				}
-			}
 		})
 	}
 }
@@ -186,6 +114,53 @@ func TestContextEndsJob(t *testing.T) {
 			t.Errorf("ended as %v", exit.Err())
 		}
 	})
+}
+
+// The supervisor of a job in Basic may be killed, by a system out of memory or
+// by its user: the job goes with it.
+func TestSupervisorKilled(t *testing.T) {
+	if !slices.Contains(boxedTiers, Basic) {
+		t.Skip("no such tier here")
+	}
+	mark := newMark(t)
+	p := startJob(t, t.Context(), Basic, Limits{}, "family", mark, "2")
+	awaitLines(t, p.Stdout(), familySize)
+	if err := p.box.(*boxedProc).cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	p.Wait()
+	await(t, "the job's end", func() bool { return alive(t, mark) == 0 })
+}
+
+// A signal to everybody reaches nobody. It is one that others do not notice.
+func TestSignalToEverybody(t *testing.T) {
+	for _, tier := range boxedTiers {
+		heard := make(chan os.Signal, 1)
+		signal.Notify(heard, syscall.SIGWINCH)
+		exit := startJob(t, t.Context(), tier, Limits{}, "signal").Wait()
+		if exit.Err() != nil {
+			t.Errorf("%s: %v: %s", tier, exit.Err(), exit.Stderr)
+		}
+		if err := syscall.Kill(os.Getpid(), syscall.SIGWINCH); err != nil || <-heard == nil {
+			t.Fatal("a signal from here is not heard")
+		}
+		select { // one from there would have come before
+		case <-heard:
+			t.Errorf("%s: the job's signal has come here", tier)
+		default:
+		}
+		signal.Stop(heard)
+	}
+}
+
+// await waits for a condition.
+func await(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for begin := time.Now(); !is(); time.Sleep(5 * time.Millisecond) {
+		if time.Since(begin) > 20*time.Second {
+			t.Fatalf("%s: not within %v", what, time.Since(begin))
+		}
+	}
 }
 
 // All of it again, as a user without any rights.
@@ -229,7 +204,7 @@ func TestInside(t *testing.T) {
 			t.Setenv("SECRET", "of the node")
 			script := "echo $(/usr/bin/nice) $(/usr/bin/id -u) $(pwd) $HOME $TMPDIR $A $SECRET $(ulimit -c) $(/usr/bin/uname -n); echo $$"
 			p, err := Start(t.Context(), tier, Spec{
-				Argv: []string{"/bin/sh", "-c", script}, Env: []string{"A=b c"}, Dir: "/out", Limits: Limits{Nice: 19},
+				Argv: []string{"/bin/sh", "-c", script}, Env: []string{"A=b c"}, Limits: Limits{Nice: 19}, Scratch: scratch(t),
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -237,17 +212,34 @@ func TestInside(t *testing.T) {
 			defer p.Close()
 			p.Stdout().SetReadDeadline(time.Now().Add(10 * time.Second))
 			text, err := io.ReadAll(p.Stdout())
-			if want := "19 1000 /out /tmp /tmp b c 0 sandbox\n1\n"; string(text) != want {
+			want := "19 1000 /tmp /tmp /tmp b c 0 sandbox\n1\n"
+			if tier == Basic { // no other view of the host
+				tmp, end := p.Dirs().Tmp, strings.LastIndex(string(text), " 0 ") // then host name and process id
+				want = fmt.Sprintf("19 %s %s %[2]s %[2]s b c%s", userInBasic(t), tmp, text[max(0, end):])
+			}
+			if string(text) != want {
 				t.Errorf("said %q, want %q; %v, %s", text, want, err, p.Stderr())
 			}
 		})
 	}
 }
 
+// userInBasic is the number of the user as whom jobs run there.
+func userInBasic(t *testing.T) string {
+	user := os.Geteuid()
+	if user == 0 {
+		var err error
+		if user, err = unusedUser(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return strconv.Itoa(user)
+}
+
 // A program that is not there is told at the start, not by silence.
 func TestMissingProgram(t *testing.T) {
 	for _, tier := range boxedTiers {
-		p, err := Start(t.Context(), tier, Spec{Argv: []string{"/usr/bin/none-such"}})
+		p, err := Start(t.Context(), tier, Spec{Argv: []string{"/usr/bin/none-such"}, Scratch: scratch(t)})
 		if p != nil || !errors.Is(err, os.ErrNotExist) && !strings.Contains(err.Error(), "/usr/bin/none-such: no such file") {
 			t.Errorf("%s: %v", tier, err)
 		}
@@ -258,7 +250,7 @@ func TestMissingProgram(t *testing.T) {
 func TestLongOrders(t *testing.T) {
 	for _, tier := range boxedTiers {
 		long := strings.Repeat("x", 100<<10)
-		p, err := Start(t.Context(), tier, Spec{Argv: []string{"/bin/sh", "-c", "exit $((${#A} / 1024))"}, Env: []string{"A=" + long}})
+		p, err := Start(t.Context(), tier, Spec{Argv: []string{"/bin/sh", "-c", "exit $((${#A} / 1024))"}, Env: []string{"A=" + long}, Scratch: scratch(t)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -266,7 +258,7 @@ func TestLongOrders(t *testing.T) {
 			t.Errorf("%s: ended as %+v", tier, exit)
 		}
 		p.Close()
-		if p, err := Start(t.Context(), tier, Spec{Argv: []string{"/bin/true"}, Env: []string{long, long}}); p != nil || err == nil {
+		if p, err := Start(t.Context(), tier, Spec{Argv: []string{"/bin/true"}, Env: []string{long, long}, Scratch: scratch(t)}); p != nil || err == nil {
 			t.Errorf("%s: 200 KiB of environment were taken", tier)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -18,7 +19,7 @@ import (
 
 // testJob is what the tests run inside: one small job for each name.
 func testJob(name string, args []string) int {
-	job, ok := testJobs[name]
+	job, ok := jobsByName[name]
 	if !ok {
 		fmt.Fprintf(os.Stderr, "no test job %q\n", name)
 		return 2
@@ -30,13 +31,16 @@ func testJob(name string, args []string) int {
 	return 0
 }
 
-var testJobs map[string]func(args []string) error
+type testJobs map[string]func(args []string) error
 
-func init() { // not in the declaration: the jobs start each other
-	testJobs = map[string]func([]string) error{
+// jobsByName is filled by init functions, as jobs start each other.
+var jobsByName = make(testJobs)
+
+func init() {
+	maps.Copy(jobsByName, testJobs{
 		"echo": echoJob, "copy": copyJob, "spin": spinJob, "print": printJob, "hold": holdJob,
 		"files": filesJob, "family": familyJob, "sleep": sleepJob, "node": nodeJob,
-	}
+	})
 }
 
 // echoJob copies lines.
@@ -140,7 +144,7 @@ func nodeJob(args []string) error {
 	if err != nil {
 		return err
 	}
-	spec := Spec{Argv: []string{self, testStage, "family", args[1], "2"}, Limits: DefaultLimits()}
+	spec := Spec{Argv: []string{self, testStage, "family", args[1], "2"}, Limits: DefaultLimits(), Scratch: args[2]}
 	p, err := startTestBox(context.Background(), Tier(args[0]), spec, self)
 	if err != nil {
 		return err

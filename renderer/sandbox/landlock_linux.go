@@ -55,13 +55,49 @@ func attrSize(version int) uintptr {
 	return 24
 }
 
-// landlock restricts the calling thread, and what it starts or becomes, to
-// reading and running what lies at readable, and using the rest as named. It
-// needs no_new_privs.
-func landlock(readable, writable, devices []string) error {
+// rule grants rights to what lies at an open path.
+type rule struct {
+	fd     int
+	path   string
+	rights uint64
+}
+
+// openRules opens what a job may read and run, what is its own, and devices. The
+// paths are looked up here, by whoever can.
+func openRules(readable, writable, devices []string) ([]rule, error) {
+	var rules []rule
+	for _, group := range []struct {
+		paths  []string
+		rights uint64
+	}{{readable, readRights}, {writable, writeRights}, {devices, deviceRight}} {
+		for _, path := range group.paths {
+			fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+			if err != nil {
+				return nil, fmt.Errorf("landlock: open %s: %w", path, err)
+			}
+			var stat unix.Stat_t
+			if err := unix.Fstat(fd, &stat); err != nil {
+				return nil, fmt.Errorf("landlock: stat %s: %w", path, err)
+			}
+			rights := group.rights
+			if stat.Mode&unix.S_IFMT != unix.S_IFDIR {
+				rights &= fileRights
+			}
+			rules = append(rules, rule{fd, path, rights})
+		}
+	}
+	return rules, nil
+}
+
+// landlock restricts the calling thread, and what it starts or becomes, to the
+// rules. It needs no_new_privs, and at least that version.
+func landlock(rules []rule, least int) error {
 	version, _, errno := unix.RawSyscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 {
 		return fmt.Errorf("landlock is off in this kernel (%w): start it with lsm=landlock,… or take a kernel that has it", errno)
+	}
+	if int(version) < least {
+		return fmt.Errorf("landlock has version %d here, %d is needed (Linux 6.12)", version, least)
 	}
 	attr := handled(int(version))
 	set, _, errno := unix.RawSyscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&attr)), attrSize(int(version)), 0)
@@ -69,38 +105,15 @@ func landlock(readable, writable, devices []string) error {
 		return fmt.Errorf("landlock: rules refused: %w", errno)
 	}
 	defer unix.Close(int(set))
-	for _, group := range []struct {
-		paths  []string
-		rights uint64
-	}{{readable, readRights}, {writable, writeRights}, {devices, deviceRight}} {
-		for _, path := range group.paths {
-			if err := addRule(int(set), path, group.rights&attr.Handled_access_fs); err != nil {
-				return err
-			}
+	for _, r := range rules {
+		beneath := unix.LandlockPathBeneathAttr{Allowed_access: r.rights & attr.Handled_access_fs, Parent_fd: int32(r.fd)}
+		if _, _, errno := unix.RawSyscall6(unix.SYS_LANDLOCK_ADD_RULE, set, unix.LANDLOCK_RULE_PATH_BENEATH, uintptr(unsafe.Pointer(&beneath)), 0, 0, 0); errno != 0 {
+			return fmt.Errorf("landlock: rule for %s: %w", r.path, errno)
 		}
+		unix.Close(r.fd)
 	}
 	if _, _, errno := unix.RawSyscall(unix.SYS_LANDLOCK_RESTRICT_SELF, set, 0, 0); errno != 0 {
 		return fmt.Errorf("landlock: not entered: %w", errno)
-	}
-	return nil
-}
-
-func addRule(set int, path string, rights uint64) error {
-	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("landlock: open %s: %w", path, err)
-	}
-	defer unix.Close(fd)
-	var stat unix.Stat_t
-	if err := unix.Fstat(fd, &stat); err != nil {
-		return fmt.Errorf("landlock: stat %s: %w", path, err)
-	}
-	if stat.Mode&unix.S_IFMT != unix.S_IFDIR {
-		rights &= fileRights
-	}
-	rule := unix.LandlockPathBeneathAttr{Allowed_access: rights, Parent_fd: int32(fd)}
-	if _, _, errno := unix.RawSyscall6(unix.SYS_LANDLOCK_ADD_RULE, uintptr(set), unix.LANDLOCK_RULE_PATH_BENEATH, uintptr(unsafe.Pointer(&rule)), 0, 0, 0); errno != 0 {
-		return fmt.Errorf("landlock: rule for %s: %w", path, errno)
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 
 // Report says which tier holds on this machine, and why others do not.
 type Report struct {
-	Tier   Tier   // the first that holds: Own, Bwrap or None
+	Tier   Tier   // the first that holds: Own, Bwrap, Basic or None
 	Reason string // one line for people; with None what to do
 	Tried  []Trial
 }
@@ -36,12 +36,13 @@ type Result struct {
 const probeTimeout = 20 * time.Second
 
 // Probe attacks each tier from inside until one holds, and starts the runtime's
-// interpreter in it, if there is one. It changes nothing outside the sandbox,
-// and attacks nothing from outside one.
-func Probe(ctx context.Context, r Runtime) Report {
+// interpreter in it, if there is one. It changes nothing outside the sandbox but
+// what it makes in scratch, a folder of the node for temporary ones ("": that of
+// the system), and attacks nothing from outside one.
+func Probe(ctx context.Context, r Runtime, scratch string) Report {
 	var report Report
-	for _, tier := range []Tier{Own, Bwrap} {
-		trial := ProbeTier(ctx, tier, r)
+	for _, tier := range []Tier{Own, Bwrap, Basic} {
+		trial := ProbeTier(ctx, tier, r, scratch)
 		report.Tried = append(report.Tried, trial)
 		if trial.Holds {
 			report.Tier, report.Reason = tier, fmt.Sprintf("%s: %d probes held", tier, len(trial.Probes))
@@ -57,13 +58,13 @@ func Probe(ctx context.Context, r Runtime) Report {
 }
 
 // ProbeTier attacks one tier.
-func ProbeTier(ctx context.Context, tier Tier, r Runtime) Trial {
+func ProbeTier(ctx context.Context, tier Tier, r Runtime, scratch string) Trial {
 	begin := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	trial := Trial{Tier: tier}
 	var err error
-	trial.Probes, err = attack(ctx, tier, r)
+	trial.Probes, err = attack(ctx, tier, r, scratch)
 	trial.Took = time.Since(begin)
 	if err == nil {
 		err = judge(trial.Probes)

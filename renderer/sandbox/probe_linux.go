@@ -14,16 +14,24 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // targets is what the attacks aim at. It is sent to the probe over its stdin.
 type targets struct {
+	Tier     Tier
+	Dirs     Dirs
+	Program  string   // path of the probe
+	Bait     string   // folder of the bait, which is not the job's
 	Node     int      // process id of the node
 	Secret   []string // folders that must not be there
 	ReadOnly []string // folders and files that must not be writable
 	Listener string   // address of a TCP listener of the node
 	Limits   Limits
 }
+
+func (t *targets) bait() string { return filepath.Join(t.Bait, "bait") }
 
 // probeLimits are small, so that running into them is quick.
 func probeLimits() Limits {
@@ -36,8 +44,9 @@ func probeLimits() Limits {
 	return l
 }
 
-// attack runs all attacks in a tier and returns their results.
-func attack(ctx context.Context, tier Tier, r Runtime) ([]Result, error) {
+// attack runs all attacks in a tier and returns their results. scratch is a folder
+// for temporary ones.
+func attack(ctx context.Context, tier Tier, r Runtime, scratch string) ([]Result, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
@@ -54,21 +63,38 @@ func attack(ctx context.Context, tier Tier, r Runtime) ([]Result, error) {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
 	defer listener.Close()
+	if scratch, err = os.MkdirTemp(scratch, "probe-"); err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	defer os.RemoveAll(scratch)
+	if err := os.Chmod(scratch, 0o711); err != nil { // Basic of root goes through it
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	bait, err := layBait(scratch)
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
 
 	limits := probeLimits().orDefault()
 	aims := targets{
+		Tier: tier, Dirs: inside, Program: "/" + probeStage, Bait: bait.dir,
 		Node: os.Getpid(), Secret: secretsOf(r, v.targets()), ReadOnly: v.targets(),
 		Listener: listener.Addr().String(), Limits: limits,
 	}
 	// The probe sees its own program too, under a name that makes it the probe.
 	armed := v
-	armed.mounts = append(slices.Clone(v.mounts), mount{Source: self, Target: "/" + probeStage})
-	spec := Spec{Argv: []string{"/" + probeStage}, Runtime: r, Limits: limits}
+	own := mount{Source: self, Target: aims.Program}
+	spec := Spec{Argv: []string{aims.Program}, Runtime: r, Limits: limits, Scratch: filepath.Join(scratch, "job")}
+	if tier == Basic {
+		own.Target, aims.Program, spec.program = self, self, thisProgram
+	}
+	armed.mounts = append(slices.Clone(v.mounts), own)
 	p, err := startIn(ctx, tier, spec, armed)
 	if err != nil {
 		return nil, err
 	}
 	defer p.Close()
+	aims.Dirs = p.Dirs()
 	text, err := json.Marshal(aims)
 	if err != nil {
 		return nil, err
@@ -78,20 +104,59 @@ func attack(ctx context.Context, tier Tier, r Runtime) ([]Result, error) {
 		return nil, fmt.Errorf("sandbox: probe: %w", err)
 	}
 	p.Stdin().Close()
-	results, err := readResults(p)
+	results, err := readResults(p, tier)
 	if err != nil {
 		return results, err
 	}
-	results = append(results, leftovers(p)...)
+	results = append(results, leftovers(p), bait.judge())
 	if len(r.Check) > 0 {
-		results = append(results, runCheck(ctx, tier, r, v))
+		spec := Spec{Argv: r.Check, Runtime: r, Limits: Limits{Wall: probeTimeout}.orDefault(), Scratch: filepath.Join(scratch, "check")}
+		results = append(results, runCheck(ctx, tier, spec, v))
 	}
 	return results, nil
 }
 
+// bait is a file of the node's user that the probe may spoil, if it can.
+type bait struct {
+	dir  string
+	info os.FileInfo
+}
+
+func layBait(scratch string) (b bait, err error) {
+	b.dir = filepath.Join(scratch, "bait")
+	if err := os.Mkdir(b.dir, 0o700); err != nil {
+		return b, err
+	}
+	path := filepath.Join(b.dir, "bait")
+	if err := os.WriteFile(path, []byte("bait"), 0o600); err != nil {
+		return b, err
+	}
+	unix.Setxattr(path, "user.bait", []byte("bait"), 0) // not every file system can
+	b.info, err = os.Stat(path)
+	return b, err
+}
+
+// judge looks whether the bait is as it was.
+func (b bait) judge() Result {
+	r := Result{Name: "the bait afterwards", Passed: true, Detail: "as it was"}
+	names, _ := filepath.Glob(b.dir + "/*")
+	info, err := os.Stat(filepath.Join(b.dir, "bait"))
+	if err != nil || len(names) != 1 || info.Size() != b.info.Size() || info.Mode() != b.info.Mode() || info.ModTime() != b.info.ModTime() {
+		r.Passed, r.Detail = false, "changed"
+	}
+	return r
+}
+
 // readResults trusts the probe: it is this program, and what it attacks cannot
 // write to its output.
-func readResults(p *Proc) ([]Result, error) {
+func readResults(p *Proc, tier Tier) ([]Result, error) {
+	want := 0
+	for _, a := range attacks {
+		if a.in(tier) {
+			want++
+		}
+	}
+
 	p.Stdout().SetReadDeadline(time.Now().Add(probeTimeout))
 	var results []Result
 	decoder := json.NewDecoder(io.LimitReader(p.Stdout(), 1<<20))
@@ -106,24 +171,23 @@ func readResults(p *Proc) ([]Result, error) {
 		}
 		results = append(results, r)
 	}
-	if exit := p.Wait(); exit.Err() != nil || len(results) != len(attacks) {
-		return results, fmt.Errorf("sandbox: the probe ended after %d of %d attacks (%v): %.500s", len(results), len(attacks), exit.Err(), exit.Stderr)
+	if exit := p.Wait(); exit.Err() != nil || len(results) != want {
+		return results, fmt.Errorf("sandbox: the probe ended after %d of %d attacks (%v): %.500s", len(results), want, exit.Err(), exit.Stderr)
 	}
 	return results, nil
 }
 
 // leftovers checks from this side that results are only opened as they should.
-func leftovers(p *Proc) []Result {
+func leftovers(p *Proc) Result {
 	_, err := p.Out().Open("../in")
 	_, err2 := p.Out().Open("/etc/hostname")
-	return []Result{{Name: "result outside of out", Passed: err != nil && err2 != nil, Detail: "refused"}}
+	return Result{Name: "result outside of out", Passed: err != nil && err2 != nil, Detail: "refused"}
 }
 
 // runCheck runs the runtime's own check: a program that the sandbox cannot read
 // is found here, not by the first job.
-func runCheck(ctx context.Context, tier Tier, r Runtime, v view) Result {
-	result := Result{Name: "need: run " + r.Check[0]}
-	spec := Spec{Argv: r.Check, Runtime: r, Limits: Limits{Wall: probeTimeout}.orDefault()}
+func runCheck(ctx context.Context, tier Tier, spec Spec, v view) Result {
+	result := Result{Name: "need: run " + spec.Argv[0]}
 	p, err := startIn(ctx, tier, spec, v)
 	if err != nil {
 		result.Detail = err.Error()

@@ -5,6 +5,7 @@ package sandbox
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -37,7 +38,7 @@ func TestProbe(t *testing.T) {
 	r.Secret, r.ReadOnly = append(r.Secret, secret), append(r.ReadOnly, managed)
 	for _, tier := range boxedTiers {
 		t.Run(string(tier), func(t *testing.T) {
-			trial := ProbeTier(t.Context(), tier, r)
+			trial := ProbeTier(t.Context(), tier, r, filepath.Dir(scratch(t)))
 			for _, p := range trial.Probes {
 				t.Logf("%-45s %v %s", p.Name, p.Passed, p.Detail)
 			}

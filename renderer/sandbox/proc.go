@@ -39,7 +39,7 @@ type box interface {
 	wait() *os.ProcessState // returns when every process of the job is gone
 	give() error            // makes the files in In the job's own
 	watch(end func(error), done <-chan struct{})
-	free() // after wait: what is left on the host
+	free() error // after wait: what is left on the host
 }
 
 // Exit is how a job ended.
@@ -108,18 +108,21 @@ func (p *Proc) Kill() Exit {
 }
 
 // Close kills what still runs, waits for it and removes In, Out and the pipes.
-// It may be called repeatedly.
+// It may be called repeatedly. An error says what could not be removed.
 func (p *Proc) Close() error {
 	p.Kill()
+	var err error
 	p.closing.Do(func() {
 		p.stopCtx()
 		p.stdin.Close()
 		p.stdout.Close()
 		p.in.Close()
 		p.out.Close()
-		p.box.free()
+		if err = p.box.free(); err != nil {
+			err = fmt.Errorf("sandbox: files of a job not removed: %w", err)
+		}
 	})
-	return nil
+	return err
 }
 
 // end kills the job. The first reason stays.

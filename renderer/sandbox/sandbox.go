@@ -3,11 +3,12 @@
 // Package sandbox runs a program that may be hostile: other peers' scenes.
 //
 // A job in a sandbox sees a read-only runtime and three folders of its own
-// (in, out, tmp, all in memory), has no network, no other process to look at,
-// an empty environment and hard limits, and dies with the node. Its door is a
-// tier: Own makes the namespaces itself, Bwrap asks bubblewrap for them. Both
-// end in the same place, with Landlock and a seccomp allow-list below. Which
-// tier holds is not detected but proved: [Probe] attacks each one from inside.
+// (in, out, tmp), has no network, no other process to look at, an empty
+// environment and hard limits, and dies with the node. Its door is a tier: Own
+// makes namespaces itself, Bwrap asks bubblewrap for them; both end in the same
+// place, with Landlock and a seccomp allow-list below. Basic is these two alone,
+// where there are no namespaces to be had. Which tier holds is not detected but
+// proved: [Probe] attacks each one from inside.
 //
 // [Direct] runs the owner's own jobs behind the same [Proc], with no sandbox.
 //
@@ -32,6 +33,7 @@ const (
 	None   Tier = "none"
 	Own    Tier = "own"
 	Bwrap  Tier = "bwrap"
+	Basic  Tier = "basic"
 	Direct Tier = "direct"
 )
 
@@ -40,11 +42,15 @@ var ErrNone = errors.New("sandbox: no tier holds on this machine")
 
 // Why this side ended a job, in [Exit.Killed].
 var (
-	ErrKilled = errors.New("sandbox: ended by the node")
-	ErrMemory = errors.New("sandbox: job used too much memory")
-	ErrTime   = errors.New("sandbox: job ran too long")
-	ErrStderr = errors.New("sandbox: job printed too much")
-	ErrFiles  = errors.New("sandbox: job made too many files")
+	ErrKilled    = errors.New("sandbox: ended by the node")
+	ErrMemory    = errors.New("sandbox: job used too much memory")
+	ErrProcesses = errors.New("sandbox: job started too many processes")
+	ErrCPU       = errors.New("sandbox: job used too much processor time")
+	ErrTime      = errors.New("sandbox: job ran too long")
+	ErrStderr    = errors.New("sandbox: job printed too much")
+	ErrFiles     = errors.New("sandbox: job made too many files, or too deep folders")
+	ErrBytes     = errors.New("sandbox: job wrote too much")
+	ErrDisk      = errors.New("sandbox: the disk is nearly full")
 )
 
 // Dirs are the folders of a job as the job itself sees them.
@@ -67,7 +73,7 @@ func Start(ctx context.Context, tier Tier, spec Spec) (*Proc, error) {
 	switch tier {
 	case Direct:
 		return startDirect(ctx, spec)
-	case Own, Bwrap:
+	case Own, Bwrap, Basic:
 		return startBoxed(ctx, tier, spec)
 	}
 	return nil, fmt.Errorf("sandbox: job not started in tier %q: %w", tier, ErrNone)

@@ -4,6 +4,7 @@ package sandbox
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,8 @@ import (
 type Spec struct {
 	// Argv is the program, by its absolute path, and its arguments.
 	Argv []string
+
+	program string // what is started under the name of Argv[0], if that is not its path
 
 	// Env is "key=value". A sandboxed job gets HOME, TMPDIR, PATH and LANG, and
 	// then these; nothing of the node's environment. A Direct job gets exactly
@@ -31,7 +34,8 @@ type Spec struct {
 	Limits Limits
 
 	// Scratch is a host folder that Start makes and Close removes with all that
-	// is in it. Direct needs one of its own for each job; the others use none.
+	// is in it. Direct and Basic need one of its own for each job; the others use
+	// none.
 	Scratch string
 
 	// Stderr, if not nil, also gets what the job prints, as it comes. A slow
@@ -39,8 +43,9 @@ type Spec struct {
 	Stderr io.Writer
 }
 
-// Space bounds one of the job's folders. Folders are memory: a full one takes
-// Bytes of RAM or swap. Bwrap looks at Files every 200 ms, Own enforces it.
+// Space bounds one of the job's folders. In Own and Bwrap folders are memory: a
+// full one takes Bytes of RAM or swap. Own enforces both limits, Bwrap that on
+// Bytes; the others are looked at every 200 ms.
 type Space struct {
 	Bytes int64
 	Files int64 // and folders
@@ -51,10 +56,10 @@ type Space struct {
 type Limits struct {
 	Memory       int64         // bytes of all processes together, shared pages counted once (PSS), looked at every 200 ms
 	AddressSpace int64         // bytes per process; address space is larger than memory: 4 GiB and more for a 1080p render
-	Processes    int           // and threads, at one time
+	Processes    int           // and threads, at one time; in Basic looked at every second, and bounded with what else the user runs
 	OpenFiles    int           // per process
 	FileSize     int64         // bytes per file
-	CPU          time.Duration // per process, in whole seconds rounded up; no default
+	CPU          time.Duration // user and system time of all processes together, looked at every 200 ms; no default
 	Wall         time.Duration // of the job, from Start; no default
 	In, Out, Tmp Space
 	Stderr       int64 // bytes printed before the job is ended; the last 64 KiB are kept
@@ -124,8 +129,8 @@ func (s *Spec) check(tier Tier) error {
 			return errors.New("sandbox: job refused: NUL in an argument")
 		}
 	}
-	if tier == Direct && !filepath.IsAbs(s.Scratch) {
-		return errors.New("sandbox: job refused: Direct needs the absolute path of a scratch folder")
+	if (tier == Direct || tier == Basic) && !filepath.IsAbs(s.Scratch) {
+		return fmt.Errorf("sandbox: job refused: tier %s needs the absolute path of a scratch folder", tier)
 	}
 	if err := s.Limits.check(); err != nil {
 		return err

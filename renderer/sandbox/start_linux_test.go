@@ -3,7 +3,6 @@
 package sandbox
 
 import (
-	"path/filepath"
 	"testing"
 	"time"
 )
@@ -17,7 +16,7 @@ func BenchmarkStart(b *testing.B) {
 			least := time.Hour
 			for b.Loop() {
 				begin := time.Now()
-				p, err := Start(b.Context(), tier, Spec{Argv: []string{"/usr/bin/true"}, Scratch: filepath.Join(b.TempDir(), "job")})
+				p, err := Start(b.Context(), tier, Spec{Argv: []string{"/usr/bin/true"}, Scratch: scratch(b)})
 				if err != nil {
 					b.Fatal(err)
 				}

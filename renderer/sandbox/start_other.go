@@ -17,6 +17,6 @@ func startBoxed(_ context.Context, tier Tier, _ Spec) (*Proc, error) {
 	return nil, fmt.Errorf("sandbox: job not started in tier %s: not on %s: %w", tier, runtime.GOOS, ErrNone)
 }
 
-func attack(_ context.Context, _ Tier, _ Runtime) ([]Result, error) {
+func attack(_ context.Context, _ Tier, _ Runtime, _ string) ([]Result, error) {
 	return nil, fmt.Errorf("sandbox: there is none for %s yet: this node renders its owner's jobs only", runtime.GOOS)
 }

@@ -6,6 +6,8 @@ import (
 	"context"
 	"os/exec"
 	"slices"
+
+	"golang.org/x/sys/unix"
 )
 
 var (
@@ -26,16 +28,23 @@ func boxesHere() []Tier {
 	if err := exec.Command("bwrap", "--ro-bind", "/", "/", "true").Run(); err == nil {
 		tiers = append(tiers, Bwrap)
 	}
+	if version, _, errno := unix.RawSyscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION); errno == 0 && version >= basicLandlock {
+		tiers = append(tiers, Basic)
+	}
 	return tiers
 }
 
-// startTestBox shows the test program inside as /job.
+// startTestBox shows the test program inside as /job; in Basic it is its own.
 func startTestBox(ctx context.Context, tier Tier, spec Spec, self string) (*Proc, error) {
 	v, err := viewOf(spec.Runtime)
 	if err != nil {
 		return nil, err
 	}
-	v.mounts = append(v.mounts, mount{Source: self, Target: "/job"})
-	spec.Argv[0] = "/job"
+	own := mount{Source: self, Target: "/job"}
+	spec.Argv[0] = own.Target
+	if tier == Basic {
+		own.Target, spec.Argv[0] = self, thisProgram
+	}
+	v.mounts = append(v.mounts, own)
 	return startIn(ctx, tier, spec, v)
 }

@@ -20,13 +20,17 @@ func startJob(t *testing.T, ctx context.Context, tier Tier, limits Limits, job .
 		t.Fatal(err)
 	}
 	spec := Spec{Argv: append([]string{self, testStage}, job...), Limits: limits.orDefault()}
+	spec.Scratch = scratch(t)
+	dirs := []string{"IN=" + filepath.Join(spec.Scratch, "in"), "OUT=" + filepath.Join(spec.Scratch, "out")}
 	var p *Proc
-	if tier == Direct {
-		spec.Scratch = filepath.Join(t.TempDir(), "job")
-		dirs := []string{"IN=" + filepath.Join(spec.Scratch, "in"), "OUT=" + filepath.Join(spec.Scratch, "out")}
+	switch tier {
+	case Direct:
 		spec.Env = append(os.Environ(), dirs...)
 		p, err = Start(ctx, tier, spec)
-	} else {
+	case Basic:
+		spec.Env = dirs
+		p, err = startTestBox(ctx, tier, spec, self)
+	default:
 		spec.Env = []string{"IN=/in", "OUT=/out"}
 		p, err = startTestBox(ctx, tier, spec, self)
 	}
@@ -35,6 +39,21 @@ func startJob(t *testing.T, ctx context.Context, tier Tier, limits Limits, job .
 	}
 	t.Cleanup(func() { p.Close() })
 	return p
+}
+
+// scratch returns the path of a folder to come that every user can reach, unlike
+// one of t.TempDir.
+func scratch(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "sandbox-scratch-")
+	if err == nil {
+		err = os.Chmod(dir, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return filepath.Join(dir, "job")
 }
 
 func forTiers(t *testing.T, f func(t *testing.T, tier Tier)) {

@@ -5,7 +5,9 @@ package sandbox
 import (
 	"bytes"
 	"os"
+	"path"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,48 +21,129 @@ const (
 	looksPerSearch = 5
 )
 
-// watched is a folder in memory with its limit of files.
+// diskFloor is what Basic leaves free where its folders are, in bytes. What a
+// job has deleted and still holds open counts nowhere else.
+const diskFloor = 512 << 20
+
+// maxDepth bounds folders within folders in Basic. A job's own are a few deep.
+const maxDepth = 64
+
+// watched is a folder with its limits.
 type watched struct {
 	root  *os.Root
-	files int64
+	space Space
 }
 
-// watch ends a job that goes over what no kernel limit holds: memory of all its
-// processes together, and the number of files where bubblewrap made the folders.
+// watch ends a job that goes over what no kernel limit holds: memory, processor
+// time and number of all its processes together, and its folders where they are
+// not file systems with limits of their own.
 func (b *boxedProc) watch(end func(error), done <-chan struct{}) {
-	var folders []*os.File
-	for _, s := range b.spaces {
-		f, err := s.root.Open(".")
-		if err != nil {
-			continue // closed already: the job is over
-		}
-		defer f.Close()
-		folders = append(folders, f)
-	}
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
 	var family []int
+	var measured time.Time // when the folders of Basic have last been looked at
+	var pause time.Duration
 	for look := 0; ; look++ {
 		select {
 		case <-done:
 			return
 		case <-tick.C:
 		}
-		for i, f := range folders {
-			var stat unix.Statfs_t
-			if err := unix.Fstatfs(int(f.Fd()), &stat); err == nil && int64(stat.Files-stat.Ffree) > b.spaces[i].files+1 {
+		if b.tier != Basic {
+			if b.tooManyFiles() {
 				end(ErrFiles)
 			}
+		} else if begin := time.Now(); begin.Sub(measured) >= pause {
+			if err := b.tooFull(); err != nil {
+				end(err)
+			}
+			measured = time.Now()
+			pause = 10 * measured.Sub(begin) // many files are counted more rarely
 		}
-		if look%looksPerSearch == 0 || sum(family, residentSize) > b.memory/2 {
+		if look%looksPerSearch == 0 || sum(family, residentSize) > b.limits.Memory/2 {
 			family = descendants(b.pid)
+			if b.tier == Basic && sum(family[1:], tasks) > int64(b.limits.Processes) { // but the supervisor
+				end(ErrProcesses)
+			}
 		}
 		// Forks share most of what they hold, so their resident sizes add up to
 		// several times the truth. The proportional ones are right, but slow.
-		if sum(family, residentSize) > b.memory && sum(family, proportionalSize) > b.memory {
+		if sum(family, residentSize) > b.limits.Memory && sum(family, proportionalSize) > b.limits.Memory {
 			end(ErrMemory)
 		}
+		if b.limits.CPU > 0 && time.Duration(sum(family, processorTime)) >= b.limits.CPU {
+			end(ErrCPU)
+		}
 	}
+}
+
+// tooManyFiles looks at folders that are file systems in memory.
+func (b *boxedProc) tooManyFiles() bool {
+	for _, w := range b.spaces {
+		f, err := w.root.Open(".")
+		if err != nil {
+			continue // closed already: the job is over
+		}
+		var stat unix.Statfs_t
+		err = unix.Fstatfs(int(f.Fd()), &stat)
+		f.Close()
+		if err == nil && int64(stat.Files-stat.Ffree) > w.space.Files+1 {
+			return true
+		}
+	}
+	return false
+}
+
+// tooFull looks at folders on the host.
+func (b *boxedProc) tooFull() error {
+	if free, err := freeBytes(b.scratch); err == nil && free < diskFloor/2 {
+		return ErrDisk
+	}
+	for _, w := range b.spaces {
+		if err := measure(w.root, w.space); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// measure counts what is below a folder, in which a job may be working, until
+// it is too much.
+func measure(root *os.Root, most Space) error {
+	var size, files int64
+	for folders := []string{"."}; len(folders) > 0; {
+		folder := folders[len(folders)-1]
+		folders = folders[:len(folders)-1]
+		f, err := root.Open(folder)
+		if err != nil {
+			continue // gone meanwhile
+		}
+		for {
+			names, err := f.Readdirnames(1000)
+			for _, name := range names {
+				var stat unix.Stat_t
+				if unix.Fstatat(int(f.Fd()), name, &stat, unix.AT_SYMLINK_NOFOLLOW) != nil {
+					continue
+				}
+				files++
+				size += stat.Blocks * 512
+				if stat.Mode&unix.S_IFMT == unix.S_IFDIR {
+					folders = append(folders, path.Join(folder, name))
+				}
+			}
+			if err != nil || files > most.Files || size > most.Bytes {
+				break
+			}
+		}
+		f.Close()
+		switch {
+		case files > most.Files || strings.Count(folder, "/") >= maxDepth:
+			return ErrFiles
+		case size > most.Bytes:
+			return ErrBytes
+		}
+	}
+	return nil
 }
 
 func sum(family []int, size func(pid int) int64) int64 {
@@ -72,20 +155,12 @@ func sum(family []int, size func(pid int) int64) int64 {
 }
 
 // descendants returns a process and all below it. Orphans of a sandbox become
-// children of its first process, so none is missed.
+// children of its first process, or of its supervisor, so none is missed.
 func descendants(first int) []int {
-	proc, err := os.Open("/proc")
-	if err != nil {
-		return nil
-	}
-	defer proc.Close()
-	names, _ := proc.Readdirnames(-1)
 	children := make(map[int][]int)
-	for _, name := range names {
-		if pid, err := strconv.Atoi(name); err == nil {
-			if parent := parentOf(name); parent > 0 {
-				children[parent] = append(children[parent], pid)
-			}
+	for _, pid := range processes() {
+		if parent := int(statOf(pid, statParent)[0]); parent > 0 {
+			children[parent] = append(children[parent], pid)
 		}
 	}
 	family := []int{first}
@@ -95,19 +170,59 @@ func descendants(first int) []int {
 	return family
 }
 
-// parentOf reads the fourth field of stat. The second is a name in parentheses
-// that may hold anything.
-func parentOf(pid string) int {
-	text, err := os.ReadFile("/proc/" + pid + "/stat")
+// processes returns the numbers of all that can be seen.
+func processes() []int {
+	proc, err := os.Open("/proc")
 	if err != nil {
-		return 0
+		return nil
 	}
-	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
-	if len(fields) < 2 {
-		return 0
+	defer proc.Close()
+	names, _ := proc.Readdirnames(-1)
+	var pids []int
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			pids = append(pids, pid)
+		}
 	}
-	parent, _ := strconv.Atoi(string(fields[1]))
-	return parent
+	return pids
+}
+
+// Fields of /proc/PID/stat, counted from the one behind the name.
+const (
+	statParent       = 1
+	statUser         = 11 // time in clock ticks, of which there are 100 in a second
+	statSystem       = 12
+	statWaitedUser   = 13 // of children that were waited for
+	statWaitedSystem = 14
+	statThreads      = 17
+)
+
+// statOf reads fields of a process. They are 0 if it is gone. The name before
+// them is in parentheses, and may hold anything.
+func statOf(pid int, fields ...int) []int64 {
+	values := make([]int64, len(fields))
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return values
+	}
+	all := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
+	for i, field := range fields {
+		if field < len(all) {
+			values[i], _ = strconv.ParseInt(string(all[field]), 10, 64)
+		}
+	}
+	return values
+}
+
+func tasks(pid int) int64 { return statOf(pid, statThreads)[0] }
+
+// processorTime is in nanoseconds.
+func processorTime(pid int) int64 {
+	var ticks int64
+	for _, n := range statOf(pid, statUser, statSystem, statWaitedUser, statWaitedSystem) {
+		ticks += n
+	}
+	return ticks * int64(time.Second/100)
 }
 
 func residentSize(pid int) int64 {

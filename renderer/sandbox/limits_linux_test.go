@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+
+package sandbox
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Each limit in each tier: it ends the job with its reason, or the kernel refuses
+// the job what is over it.
+func TestLimits(t *testing.T) {
+	const mib = 1 << 20
+	tests := []struct {
+		name   string
+		limits Limits
+		job    []string
+		want   error         // why the job is ended, or
+		errno  syscallErrors // what it is refused
+		direct bool          // heeded there too
+	}{
+		{"wall time", Limits{Wall: 300 * time.Millisecond}, []string{"spin"}, ErrTime, nil, true},
+		{"printing", Limits{Stderr: 4 * mib}, []string{"print"}, ErrStderr, nil, true},
+		{"processor time", Limits{CPU: 300 * time.Millisecond}, []string{"spin"}, ErrCPU, nil, false},
+		{"processor time of short processes", Limits{CPU: 300 * time.Millisecond}, []string{"relay"}, ErrCPU, nil, false},
+		{"memory", Limits{Memory: 200 * mib}, []string{"hold", strconv.Itoa(100 * mib), "4"}, ErrMemory, nil, false},
+		{"address space", Limits{AddressSpace: 8192 * mib}, []string{"map", strconv.Itoa(9000 * mib)}, nil, syscallErrors{unix.ENOMEM}, false},
+		{"processes", Limits{Processes: 30}, []string{"forks"}, ErrProcesses, syscallErrors{unix.EAGAIN}, false},
+		{"a fork bomb", Limits{Processes: 30, Wall: 2 * time.Second, Nice: 19}, []string{"bomb"}, ErrProcesses, syscallErrors{unix.ETIME}, false},
+		{"open files", Limits{OpenFiles: 30}, []string{"open"}, nil, syscallErrors{unix.EMFILE}, false},
+		{"one file", Limits{FileSize: mib}, []string{"write", "1", "2"}, nil, syscallErrors{unix.EFBIG}, false},
+		{"bytes of out", Limits{Out: Space{4 * mib, 100}}, []string{"write", "50", "1"}, ErrBytes, syscallErrors{unix.ENOSPC}, false},
+		{"files of out", Limits{Out: Space{mib, 100}}, []string{"files", "5000"}, ErrFiles, syscallErrors{unix.ENOSPC}, false},
+		{"depth of out", Limits{Out: Space{64 * mib, 500}}, []string{"deep", "5000"}, ErrFiles, syscallErrors{unix.ENOSPC}, false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			forTiers(t, func(t *testing.T, tier Tier) {
+				if tier == Direct && !test.direct {
+					t.Skip("not limited")
+				}
+				if test.limits.Wall == 0 {
+					test.limits.Wall = 30 * time.Second
+				}
+				mark := newMark(t)
+				exit := startJob(t, t.Context(), tier, test.limits, append(test.job, mark)...).Wait()
+				ended := test.want != nil && errors.Is(exit.Err(), test.want)
+				refused := test.errno.in(exit)
+				if !ended && !refused {
+					t.Errorf("ended as %v, want %v or %v; stderr: %.300s", exit.Err(), test.want, test.errno, exit.Stderr)
+				}
+				if n := alive(t, mark); n > 0 && tier != Direct {
+					t.Errorf("%d processes are left", n)
+				}
+				if test.name == "wall time" && exit.CPU == 0 {
+					t.Errorf("used no CPU: %+v", exit)
+				}
+				if len(exit.Stderr) > tailSize {
+					t.Errorf("%d bytes of stderr kept", len(exit.Stderr))
+				}
+			})
+		})
+	}
+}
+
+// syscallErrors are refusals that a job may print. ETIME stands for one that goes
+// on until its time is over.
+type syscallErrors []unix.Errno
+
+func (errnos syscallErrors) in(exit Exit) bool {
+	for _, errno := range errnos {
+		if errno == unix.ETIME && errors.Is(exit.Err(), ErrTime) || strings.Contains(string(exit.Stderr), errno.Error()) {
+			return true
+		}
+	}
+	return false
+}
+
+// A job within its limit of shared memory is not ended for the sum of what each
+// process maps.
+func TestMemoryWithinLimit(t *testing.T) {
+	if len(boxedTiers) == 0 {
+		t.Skip("no sandbox here")
+	}
+	p := startJob(t, t.Context(), boxedTiers[0], Limits{Memory: 400 << 20}, "hold", strconv.Itoa(50<<20), "4")
+	select {
+	case <-p.Done():
+		t.Errorf("ended as %v: %s", p.Wait().Err(), p.Stderr())
+	case <-time.After(4 * watchInterval): // the time itself is under test
+	}
+}
+
+// In Own a file system counts the files, to the last one.
+func TestFilesToTheLast(t *testing.T) {
+	if len(boxedTiers) == 0 || boxedTiers[0] != Own {
+		t.Skip("no such tier here")
+	}
+	p := startJob(t, t.Context(), Own, Limits{Out: Space{1 << 20, 100}}, "files", "5000")
+	p.Wait()
+	if names, err := fs.ReadDir(p.Out().FS(), "."); len(names) != 100 || err != nil {
+		t.Errorf("%d files made, want 100 (%v)", len(names), err)
+	}
+}
+
+// What a job leaves on the host goes, however deep and closed it is.
+func TestRemoveDeepFolders(t *testing.T) {
+	top := t.TempDir() + "/top"
+	if err := os.Mkdir(top, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("OUT", top)
+	if err := deepJob([]string{"3000"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := removeAll(top); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(top); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is still there: %v", err)
+	}
+	if err := removeAll(top); err != nil {
+		t.Errorf("nothing to remove: %v", err)
+	}
+}
