@@ -20,6 +20,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -28,6 +29,7 @@ from manim import Scene
 from manim.mobject.mobject import Mobject
 from manim.renderer.cairo_renderer import CairoRenderer
 
+from . import source
 from .trace import _environment, _inside
 
 _BETWEEN = ("random", "secrets", "uuid", __name__)  # pass on what their callers ask for
@@ -98,12 +100,20 @@ def _is_python(frame: FrameType | None) -> bool:
     return frame is None or str(frame.f_globals.get("__name__")).partition(".")[0] in sys.stdlib_module_names
 
 
-def install(asked: Asked, seed: int, epoch: float) -> None:
-    """Take over what follows, before the script is imported. epoch: when the plan was begun, by the wall clock."""
+def plan(script: Path) -> dict[str, Any]:
+    """What all walks of a plan that begins now must have in common."""
+    now = time.time()
+    tree = source.parse(script.read_bytes() if script.is_file() else b"")
+    return {"epoch": now, "zone": _zone(now), "sets": source.makes_sets(tree)}
+
+
+def install(asked: Asked, seed: int, common: dict[str, Any]) -> None:
+    """Take over what follows, before the script is imported. common: of plan."""
     _Chance(asked, seed).install()
-    _Clock(asked, epoch).install()
+    _Clock(asked, common["epoch"]).install()
     _refuse_questions(asked)
-    _order_mobjects()
+    if common["sets"]:
+        _order_mobjects()
 
 
 class _Chance:
@@ -264,7 +274,7 @@ class _Clock:
             ctypes.pythonapi.PyType_Modified(ctypes.py_object(kind))
 
 
-def zone(at: float) -> str:
+def _zone(at: float) -> str:
     """The local time zone at that moment, for another machine's TZ."""
     local = time.localtime(at)
     east, name = local.tm_gmtoff // 60, local.tm_zone
@@ -295,7 +305,8 @@ def _refuse_questions(asked: Asked) -> None:
 def _order_mobjects() -> None:
     """Sets of mobjects are ordered by hash, which is an address: other in every process. Let it be the order of creation.
 
-    Kept beside the mobjects: Manim hashes what they hold for the names of its files.
+    Kept beside the mobjects: Manim hashes what they hold for the names of its files. It costs up to a sixth of the walk,
+    as Manim puts families through dictionaries in every frame.
     """
     made, order = itertools.count(1), {}
 

@@ -83,7 +83,7 @@ def replay(walker: Walker, order: dict, spec: dict, plays: list) -> None:
     _enter(walker, order, "replay", {"order": order, "spec": spec, "plays": plays})
     _follow(walker, spec, plays)
     walker.samples.follow(walker.folder / PLAN_DIGESTS, exact=True)
-    Leader(walker, {**order, "seed": spec["seed"], "epoch": spec["epoch"]}).run()
+    Leader(walker, {**order, "asks": spec["asks"], "seed": spec["seed"]}).run()
 
 
 def check(walker: Walker, order: dict, spec: dict, plays: list) -> None:
@@ -97,7 +97,7 @@ def check(walker: Walker, order: dict, spec: dict, plays: list) -> None:
     _HEAP.extend(bytes(size) for size in range(0, 512, 16) for _ in range(1 + os.getpid() % 61))
     _follow(walker, spec, plays)
     walker.samples.follow(walker.folder / PLAN_DIGESTS, exact=True)
-    Leader(walker, {**order, "seed": spec["seed"], "epoch": spec["epoch"]}).run()
+    Leader(walker, {**order, "asks": spec["asks"], "seed": spec["seed"]}).run()
 
 
 _HEAP: list[bytes] = []  # kept for ever: what is made later lies elsewhere
@@ -123,7 +123,7 @@ class Leader(hooks.Guide):
         self.scene: str = order.get("scene", "")  # of those that the command is about, the one of this job
         self.input: str = order.get("input", "")  # what is typed in for the script "-"
         self.alone: bool = order.get("alone", False)  # draws everything itself, as Manim does
-        self.epoch: float = order.get("epoch") or time.time()
+        self.asks: dict[str, Any] | None = order.get("asks")  # of the plan: see hazards.py
         self.trace: Trace | None = None
         self.seen: set[str] = set()  # hashes of the scene's plays so far
         self.spent = (0.0, 0.0)  # seconds of walking, and of making outlines, up to the last play
@@ -220,15 +220,14 @@ class Leader(hooks.Guide):
             "cwd": cwd,
             "path": [os.path.abspath(p) for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p],
             "home": os.path.expanduser("~"),
-            "epoch": self.epoch,
-            "zone": hazards.zone(self.epoch),
+            "asks": self.asks or hazards.plan(script),
             "draw_all": walker.draw_all,
         }
         settings.seed_generators(seed)
         ours = [os.path.dirname(os.path.abspath(__file__)), str(walker.folder)]
         tell = self.warnings.append if walker.leader else lambda text: None
         asked = hazards.Asked(ours, tell)
-        hazards.install(asked, seed, self.epoch)
+        hazards.install(asked, seed, self.spec["asks"])
         walker.files = private.Files([walker.folder, *media], lambda path: path)
         if not walker.leader:
             walker.files.adopt(json.loads((walker.folder / BEFORE).read_text()))
@@ -504,10 +503,10 @@ def work(walker: Walker, order: dict, spec: dict, plays: list) -> None:
     config.scene_names = [spec["scene"]]
     features.set_seed(spec["seed"])
     settings.seed_generators(spec["seed"])
-    os.environ["TZ"] = spec["zone"]
+    os.environ["TZ"] = spec["asks"]["zone"]
     time.tzset()
     ours = [os.path.dirname(os.path.abspath(__file__)), str(walker.folder)]
-    hazards.install(hazards.Asked(ours, lambda text: None), spec["seed"], spec["epoch"])
+    hazards.install(hazards.Asked(ours, lambda text: None), spec["seed"], spec["asks"])
     _mute()
     sys.argv = ["manim", "render", str(named), spec["scene"]]
     _walk_scene(walker, named, spec["scene"])

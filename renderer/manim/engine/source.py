@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a module's source says, without running it: the texts in it, and what it imports."""
+"""What a module's source says, without running it: the texts in it, what it imports, and whether it makes sets."""
 
 from __future__ import annotations
 
@@ -22,6 +22,15 @@ def texts(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and 0 < len(node.value) < _LONGEST:
             yield node.value
+
+
+def makes_sets(tree: ast.AST | None) -> bool:
+    """Whether there are sets in it, in as many words."""
+    return tree is not None and any(
+        isinstance(node, (ast.Set, ast.SetComp))
+        or (isinstance(node, ast.Name) and node.id in ("set", "frozenset"))
+        for node in ast.walk(tree)
+    )
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
