@@ -43,7 +43,8 @@ type Error struct {
 func (e *Error) Error() string { return e.Text }
 
 // Client talks to the node that owns one home. All methods are safe for
-// concurrent use; all but Publish, Explain, Follow and Hold give up after ten seconds.
+// concurrent use; all but Publish, Watch, Explain, Follow and Hold give up after ten
+// seconds.
 type Client struct {
 	http *http.Client
 }
@@ -66,22 +67,29 @@ func NewClient(home string) *Client {
 
 // Publish submits a job and calls on for each event, in order, until the job
 // has finished or failed, which is not an error of Publish. Ending ctx before
-// that cancels the job.
+// that cancels the job, unless the request is detached.
 func (c *Client) Publish(ctx context.Context, req node.PublishRequest, on func(node.Event)) error {
-	return c.events(ctx, "/v1/publish", req, on)
+	return c.events(ctx, http.MethodPost, "/v1/publish", req, on)
+}
+
+// Watch calls on for each event of a job that was published on this node, named as
+// for Cancel, those that have been first. It returns as Publish does; ending ctx ends
+// nothing else.
+func (c *Client) Watch(ctx context.Context, id string, on func(node.Event)) error {
+	return c.events(ctx, http.MethodGet, "/v1/jobs/"+url.PathEscape(id)+"/watch", nil, on)
 }
 
 // Explain plans a scene and draws samples of it, and calls on for each event, in
 // order, the last of which is "explained" or "failed". The latter is not an error
 // of Explain.
 func (c *Client) Explain(ctx context.Context, req node.PublishRequest, on func(node.Event)) error {
-	return c.events(ctx, "/v1/explain", req, on)
+	return c.events(ctx, http.MethodPost, "/v1/explain", req, on)
 }
 
 // events makes a request and calls on for each event of the answer, up to the
 // last.
-func (c *Client) events(ctx context.Context, path string, req node.PublishRequest, on func(node.Event)) error {
-	resp, err := c.open(ctx, http.MethodPost, path, req)
+func (c *Client) events(ctx context.Context, method, path string, in any, on func(node.Event)) error {
+	resp, err := c.open(ctx, method, path, in)
 	if err != nil {
 		return err
 	}

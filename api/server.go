@@ -126,6 +126,7 @@ func (s *server) routes() http.Handler {
 		}
 		w.WriteHeader(http.StatusNoContent)
 	})
+	mux.HandleFunc("GET /v1/jobs/{id}/watch", s.watch)
 	mux.HandleFunc("POST /v1/jobs/{id}/follow", s.follow)
 	mux.HandleFunc("POST /v1/pause", func(w http.ResponseWriter, r *http.Request) {
 		var body struct {
@@ -169,7 +170,7 @@ func guard(next http.Handler) http.Handler {
 }
 
 // stream answers with the events of what do does with a request; the client's
-// leaving ends it.
+// leaving ends that, unless it is detached.
 func (s *server) stream(do func(context.Context, node.PublishRequest, func(node.Event))) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var req node.PublishRequest
@@ -185,14 +186,28 @@ func (s *server) stream(do func(context.Context, node.PublishRequest, func(node.
 			return
 		}
 		defer s.client()()
-		w.Header().Set("Content-Type", "application/x-ndjson")
-		out := http.NewResponseController(w)
-		enc := json.NewEncoder(w)
-		do(r.Context(), req, func(e node.Event) {
-			if enc.Encode(e) == nil { // else the client has left, and ctx says so
-				out.Flush()
-			}
-		})
+		do(r.Context(), req, events(w))
+	}
+}
+
+// events returns what sends events to the client, one JSON object a line.
+func events(w http.ResponseWriter) func(node.Event) {
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out := http.NewResponseController(w)
+	enc := json.NewEncoder(w)
+	return func(e node.Event) {
+		if enc.Encode(e) == nil { // else the client has left, and its context says so
+			out.Flush()
+		}
+	}
+}
+
+// watch streams the events of a job that others have published, or this client
+// before.
+func (s *server) watch(w http.ResponseWriter, r *http.Request) {
+	defer s.client()()
+	if err := s.node.Watch(r.Context(), r.PathValue("id"), events(w)); err != nil {
+		fail(w, http.StatusNotFound, err)
 	}
 }
 
@@ -243,7 +258,8 @@ func (s *server) client() (leave func()) {
 	return func() { count(-1) }
 }
 
-// followClients stops the node when nobody needs it any more.
+// followClients stops the node when nobody needs it any more, and no job is under
+// way that goes on without a client.
 func (s *server) followClients(ctx context.Context) {
 	wait := time.NewTimer(firstClient)
 	defer wait.Stop()
@@ -257,10 +273,11 @@ func (s *server) followClients(ctx context.Context) {
 			s.mu.Lock()
 			held := s.held
 			s.mu.Unlock()
-			if held == 0 {
+			if held == 0 && !s.node.Busy() {
 				s.stop()
 				return
 			}
+			wait.Reset(lastClient)
 		}
 	}
 }

@@ -4,13 +4,10 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
-
-	"meshnode/renderer"
 )
 
 // scenesAtOnce is how many scenes of one request are jobs at a time: each holds
@@ -18,35 +15,11 @@ import (
 // of a submitter.
 const scenesAtOnce = 4
 
-// Publish renders what a request is about: one scene, or several, each of which
-// is a job of its own. It tells emit what happens, one event at a time, last
-// "finished" or "failed", and returns then. Ending ctx cancels all of it on every
-// node.
-func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(Event)) {
-	if len(req.Scenes) > 1 {
-		emit(n.batch(ctx, req, req.Scenes, emit))
-		return
-	}
-	if len(req.Scenes) == 1 {
-		req.scene = req.Scenes[0]
-	}
-	last, err := n.job(ctx, req, emit)
-	var several *renderer.ScenesError
-	switch {
-	case errors.As(err, &several) && several.Choose:
-		last.Kind, last.Scenes = FailedChoice, several.Scenes
-		last.Text = fmt.Sprintf("the script has %d scenes: name one, or give --write_all for all: %s", len(several.Scenes), strings.Join(several.Scenes, ", "))
-	case errors.As(err, &several):
-		last = n.batch(ctx, req, several.Scenes, emit)
-	}
-	emit(last)
-}
-
 // batch renders several scenes and returns the last event. A scene that fails
 // does not keep the others from being rendered.
-func (n *Node) batch(ctx context.Context, req PublishRequest, scenes []string, emit func(Event)) Event {
-	emit(Event{Event: "scenes", Scenes: scenes})
-	var mu sync.Mutex // guards emit and results
+func (n *Node) batch(ctx context.Context, r *request, scenes []string) Event {
+	r.tell(Event{Event: "scenes", Scenes: scenes})
+	var mu sync.Mutex // guards results, and keeps the last lines of a scene together
 	results := make(map[string]Event)
 	var jobs sync.WaitGroup
 	turns := make(chan struct{}, scenesAtOnce)
@@ -57,32 +30,37 @@ func (n *Node) batch(ctx context.Context, req PublishRequest, scenes []string, e
 		}
 		jobs.Go(func() {
 			defer func() { <-turns }()
-			var lines []Event // of the renderer: those of one scene stay together
-			one := req
+			var ownMu sync.Mutex // guards lines
+			var lines []Event    // of the renderer: those of one scene stay together
+			one := r.PublishRequest
 			one.scene = scene
 			last, _ := n.job(ctx, one, func(e Event) {
 				e.Scene = scene
-				if e.Event == "log" {
-					lines = append(lines, e)
+				if e.Event != "log" {
+					r.tell(e)
 					return
 				}
-				mu.Lock()
-				defer mu.Unlock()
-				emit(e)
+				ownMu.Lock()
+				defer ownMu.Unlock()
+				lines = append(lines, e)
 			})
 			last.Scene = scene
 			mu.Lock()
 			defer mu.Unlock()
 			results[scene] = last
 			for _, line := range lines {
-				emit(line)
+				r.tell(line)
 			}
 			last.Event = map[string]string{"finished": "rendered", "failed": "unrendered"}[last.Event]
-			emit(last)
+			r.tell(last)
 		})
 	}
 	jobs.Wait()
-	return sum(ctx, scenes, results)
+	last := sum(ctx, scenes, results)
+	if !r.DryRun {
+		n.remember(nil, ending{Ticket: r.Ticket, Last: last})
+	}
+	return last
 }
 
 // sum makes one last event of those of several scenes.

@@ -55,7 +55,7 @@ func (n *Node) execute(a scheduler.Action) {
 		n.toPublication(a.Job, func(p *publication) { deliver(p.failed, a.Reason) })
 	case scheduler.Tell:
 		n.log.Info(a.Text, "job", a.Job.Short())
-		n.toPublication(a.Job, func(p *publication) { deliver(p.news, Event{Event: "note", Text: a.Text}) })
+		n.toPublication(a.Job, func(p *publication) { p.emit(Event{Event: "note", Text: a.Text}) })
 	default:
 		n.log.Error("unknown action", "type", fmt.Sprintf("%T", a))
 	}

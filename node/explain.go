@@ -66,14 +66,21 @@ const (
 func (n *Node) Explain(ctx context.Context, req PublishRequest, emit func(Event)) {
 	req.DryRun, req.explain = true, true
 	req.cells, req.CellFrames = req.CellFrames, sampleFrames
-	last, err := n.job(ctx, req, emit)
-	if several := (*renderer.ScenesError)(nil); errors.As(err, &several) {
-		last.Kind, last.Text = FailedUsage, "explain takes one scene at a time: name one of "+strings.Join(several.Scenes, ", ")
-	}
-	if err == nil { // told before, with all that is known
-		return
-	}
-	emit(last)
+	f := newFeed()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer f.end()
+		last, err := n.job(ctx, req, f.add)
+		if several := (*renderer.ScenesError)(nil); errors.As(err, &several) {
+			last.Kind, last.Text = FailedUsage, "explain takes one scene at a time: name one of "+strings.Join(several.Scenes, ", ")
+		}
+		if err != nil { // else all that is known has been told
+			f.add(last)
+		}
+	}()
+	_ = f.follow(context.WithoutCancel(ctx), emit) // it ends soon after ctx
+	<-ended
 }
 
 // explain draws samples of a planned scene and counts up.

@@ -81,7 +81,7 @@ func (n *Node) lend(ctx context.Context, asked job.Signed) job.Message {
 	n.log.Log(ctx, l.level(slog.LevelInfo, asked), "file lent that the plan did not read", "job", m.Job.Short(), "path", m.Path, "to", n.nameOf(asked.From))
 	if first {
 		n.toPublication(m.Job, func(p *publication) {
-			deliver(p.news, Event{Event: "note", Text: fmt.Sprintf(
+			p.emit(Event{Event: "note", Text: fmt.Sprintf(
 				"a renderer opened %s, which the plan did not read: it is shared with the mesh now; the log names others like it", m.Path)})
 		})
 	}

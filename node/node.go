@@ -56,9 +56,12 @@ type Node struct {
 	readiness readiness
 	works     map[job.ID]*work
 	published map[job.Nonce]*publication
-	streams   map[job.ID]*stream // of jobs published here, until nobody watches them any more
-	history   []JobStatus        // of jobs published here that have ended, oldest first
-	names     map[job.PeerID]string
+	streams   map[job.ID]*stream  // of jobs published here, until nobody watches them any more
+	requests  map[string]*request // by ticket
+	history   []ending            // of jobs published here, oldest first
+
+	remembering sync.Mutex // held while history grows; taken before mu
+	names       map[job.PeerID]string
 }
 
 // New starts a node on its parts. The caller must Close it.
@@ -67,12 +70,16 @@ func New(parts Parts) (*Node, error) {
 		parts: parts, self: parts.Network.Self(), log: parts.Log, start: time.Now(),
 		events: make(chan scheduler.Event, queueLength), asks: make(chan func(*scheduler.Scheduler)), down: make(chan struct{}),
 		advert: parts.Advert, works: make(map[job.ID]*work), published: make(map[job.Nonce]*publication),
-		streams: make(map[job.ID]*stream),
-		names:   map[job.PeerID]string{parts.Network.Self(): parts.Advert.Name},
+		streams: make(map[job.ID]*stream), requests: make(map[string]*request),
+		names: map[job.PeerID]string{parts.Network.Self(): parts.Advert.Name},
 	}
 	n.asked.waiting = make(map[uint64]chan []byte)
 	n.readiness.known = make(chan struct{})
 	n.ctx, n.stop = context.WithCancel(context.Background())
+	if err := n.loadHistory(); err != nil {
+		n.stop()
+		return nil, err
+	}
 	n.tasks.Go(n.loop)
 	n.tasks.Go(n.followPeers)
 	for topic, kinds := range topics {
@@ -93,7 +100,9 @@ func New(parts Parts) (*Node, error) {
 // Close ends the node: cells being rendered are dropped, engines end, and all
 // its goroutines with them.
 func (n *Node) Close() error {
-	n.stop()
+	n.mu.Lock()
+	n.stop() // no request is begun any more
+	n.mu.Unlock()
 	err := n.parts.Network.Close() // ends followPeers
 	n.tasks.Wait()
 	err = errors.Join(err, n.parts.Renderer.Close(), n.parts.Store.Close(), n.parts.Records.Close())

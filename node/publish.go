@@ -27,45 +27,42 @@ type publication struct {
 	nonce  job.Nonce
 	id     job.ID // "" while it is being planned
 	name   string
+	begun  time.Time
 	man    *job.Manifest
 	engine renderer.Engine
 	lender *lender // nil while it is being planned
 	cancel context.CancelCauseFunc
 	stream *stream // nil: nothing to watch before the end
 	state  string
-	news   chan Event // to the client; closed before the last event
+	emit   func(Event) // tells those who follow it; does not wait
 
 	cells  chan map[uint32]job.CID // all are collected; one value at most
 	failed chan string             // no film; one value at most
 	alone  chan string             // why this node renders it alone; one value at most
 }
 
-// errCanceled is the cause of a publication that its user has ended.
-var errCanceled = errors.New("canceled")
+// Causes of the end of a publication: its user has ended it, or the node.
+var (
+	errCanceled = errors.New("canceled")
+	errStopping = errors.New("the node is stopping")
+)
 
 // progressEvery is how often a publication reports how far it is.
 const progressEvery = 200 * time.Millisecond
 
 // job plans one scene, offers it to the mesh, collects its cells and assembles
-// the film. It tells emit what happens but for the last event, which it returns:
-// "finished", or "failed" with the error. Ending ctx cancels the job on every
-// node.
+// the film. It tells emit, which must not wait, what happens but for the last
+// event, which it returns: "finished", or "failed" with the error. Ending ctx
+// cancels the job on every node.
 func (n *Node) job(ctx context.Context, req PublishRequest, emit func(Event)) (Event, error) {
 	p := &publication{
-		state: "planning", news: make(chan Event, newsLength),
+		state: "planning", begun: time.Now(), emit: emit,
 		cells: make(chan map[uint32]job.CID, 1), failed: make(chan string, 1), alone: make(chan string, 1),
 	}
-	told := make(chan struct{})
-	go func() {
-		defer close(told)
-		for e := range p.news {
-			emit(e)
-		}
-	}()
 	rand.Read(p.nonce[:])
 	ctx, p.cancel = context.WithCancelCause(ctx)
 	defer p.cancel(nil)
-	unlink := context.AfterFunc(n.ctx, func() { p.cancel(errors.New("the node is stopping")) })
+	unlink := context.AfterFunc(n.ctx, func() { p.cancel(errStopping) })
 	defer unlink()
 	n.mu.Lock()
 	n.published[p.nonce] = p
@@ -78,48 +75,40 @@ func (n *Node) job(ctx context.Context, req PublishRequest, emit func(Event)) (E
 	if err != nil && ctx.Err() != nil { // whatever failed, failed because of that
 		err = context.Cause(ctx)
 	}
-	status := JobStatus{ID: p.id, Name: p.name, Submitter: n.self, From: n.nameOf(n.self)}
-	if p.man != nil {
-		status.Frames = p.man.Frames()
+	last := p.outcome(film, err)
+	if !req.DryRun && !errors.As(err, new(*renderer.ScenesError)) { // those are no jobs
+		n.remember(p, ending{Ticket: req.Ticket, Job: n.ended(p, last), Last: last, Single: req.single})
 	}
-	last := Event{Event: "finished", Job: p.id, Name: p.name}
-	if err == nil {
-		last.SHA256, last.Nodes = film.sha256, film.nodes
-		if len(film.Files) > 0 { // none of a dry run
-			last.File = film.Files[0]
-		}
-		if len(film.Files) > 1 {
-			last.Files = film.Files
-		}
-		status.State, status.File, status.Nodes, status.Done = "finished", last.File, last.Nodes, status.Frames
-		if p.id != "" {
-			n.post(scheduler.Assembled{Job: p.id})
-		} else { // a still, or a dry run: nobody is called any more
-			n.post(scheduler.Abort{Nonce: p.nonce})
-		}
-	} else {
-		last.Event = "failed"
-		last.Kind, last.Text = failure(err)
-		status.State, status.Text = "failed", last.Text
-		if last.Kind == FailedCanceled {
-			status.State = "canceled"
-		}
+	if err == nil && p.id != "" {
+		n.post(scheduler.Assembled{Job: p.id})
+	} else { // of a still, or a dry run: nobody is called any more
 		n.post(scheduler.Abort{Nonce: p.nonce, Reason: last.Text[:min(len(last.Text), job.MaxText)]})
 	}
 	n.mu.Lock()
 	delete(n.published, p.nonce)
-	if !req.DryRun && !errors.As(err, new(*renderer.ScenesError)) { // those are no jobs
-		const kept = 50
-		n.history = append(n.history, status)
-		n.history = n.history[max(0, len(n.history)-kept):]
-	}
 	n.mu.Unlock()
 	if p.engine != nil {
 		n.endEngine(p)
 	}
-	close(p.news)
-	<-told
 	return last, err
+}
+
+// outcome returns the last event of a job.
+func (p *publication) outcome(film *finished, err error) Event {
+	last := Event{Event: "finished", Job: p.id, Name: p.name}
+	if err != nil {
+		last.Event = "failed"
+		last.Kind, last.Text = failure(err)
+		return last
+	}
+	last.SHA256, last.Nodes = film.sha256, film.nodes
+	if len(film.Files) > 0 { // none of a dry run
+		last.File = film.Files[0]
+	}
+	if len(film.Files) > 1 {
+		last.Files = film.Files
+	}
+	return last
 }
 
 // failure words why there is no film.
@@ -136,12 +125,6 @@ func failure(err error) (kind, text string) {
 	}
 	return FailedRender, err.Error()
 }
-
-// emit tells the client something; it waits for a slow one.
-func (p *publication) emit(e Event) { p.news <- e }
-
-// newsLength is how many events may wait for a slow client.
-const newsLength = 256
 
 // endEngine closes the engine that planned a job, once no cell uses it.
 func (n *Node) endEngine(p *publication) {
@@ -263,6 +246,9 @@ func (n *Node) distribute(ctx context.Context, p *publication, plan *renderer.Pl
 	w.mu.Unlock()
 	n.mu.Lock()
 	p.id, p.man, p.lender, p.state = id, man, newLender(plan), "rendering"
+	if r := n.requests[req.Ticket]; r != nil {
+		r.jobs = append(r.jobs, id)
+	}
 	if plan.Stream {
 		p.stream = newStream(man)
 		n.streams[id] = p.stream
@@ -292,7 +278,7 @@ func (n *Node) distribute(ctx context.Context, p *publication, plan *renderer.Pl
 		case <-tick.C:
 			now := n.progress(id)
 			if !equalProgress(now, last) {
-				deliver(p.news, now)
+				p.emit(now)
 				last = now
 			}
 			if !told && now.Seconds > worthWatching && p.stream.begun() {
@@ -420,7 +406,7 @@ func hashFile(name string) (string, error) {
 // toPublication runs do with the publication of a job of this node, if it is
 // still there. do must not block.
 func (n *Node) toPublication(id job.ID, do func(*publication)) {
-	n.mu.Lock() // held: a publication that is there has not closed its news
+	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, p := range n.published {
 		if p.id == id && id != "" {

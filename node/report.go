@@ -2,7 +2,11 @@
 
 package node
 
-import "meshnode/job"
+import (
+	"time"
+
+	"meshnode/job"
+)
 
 // PublishRequest is what the user typed, with his folder and environment: a job
 // for this node to plan, offer, collect and assemble.
@@ -19,8 +23,11 @@ type PublishRequest struct {
 	Scenes     []string `json:"scenes,omitempty"`      // which of the scenes that Args are about, where they do not say so themselves
 	Input      string   `json:"input,omitempty"`       // the script, where Args name the file "-"
 	DryRun     bool     `json:"dry_run,omitempty"`     // plan only: nothing is sent, nothing written
+	Detach     bool     `json:"detach,omitempty"`      // the client's leaving ends nothing
+	Ticket     string   `json:"ticket,omitempty"`      // chosen by the client, to find the request again; "": by the node
 
 	scene   string // of one job of the request: of several scenes, this one
+	single  bool   // the request has no other job
 	explain bool   // a dry run that draws samples, as long as CellFrames
 	cells   uint32 // of an explanation: CellFrames of the job itself
 }
@@ -119,6 +126,10 @@ type JobStatus struct {
 	Nodes     []NodeFrames `json:"nodes,omitempty"`
 	File      string       `json:"file,omitempty"`
 	Text      string       `json:"text,omitempty"` // why it failed
+
+	// Of jobs published here: when they were begun, and when they ended.
+	Begun time.Time `json:"begun,omitzero"`
+	Ended time.Time `json:"ended,omitzero"`
 }
 
 // Status is what `meshnode status` prints.

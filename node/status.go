@@ -18,7 +18,7 @@ func (n *Node) Status() Status {
 	advert := n.currentAdvert()
 	s := Status{
 		Self: PeerStatus{ID: n.self, Self: true, Addrs: n.parts.Network.Addrs(), Advert: &advert},
-		Mesh: n.mesh, Peers: n.Peers(), Jobs: n.Jobs(),
+		Mesh: n.mesh, Peers: n.Peers(), Jobs: n.jobs(endedInStatus),
 	}
 	if n.home != nil {
 		s.Home = n.home.dir
@@ -53,29 +53,41 @@ func (n *Node) Peers() []PeerStatus {
 	return peers
 }
 
-// Jobs returns the jobs that this node knows: those that ended here, then those
-// that run.
-func (n *Node) Jobs() []JobStatus {
+// endedInStatus is how many jobs that have ended a Status has.
+const endedInStatus = 5
+
+// Jobs returns the jobs that this node knows: those published here that have ended,
+// then those that run.
+func (n *Node) Jobs() []JobStatus { return n.jobs(keptEnded) }
+
+// jobs is Jobs with so many at most that have ended.
+func (n *Node) jobs(ended int) []JobStatus {
+	jobs := []JobStatus{}
+	known := n.schedulerJobs()
 	n.mu.Lock()
-	jobs := slices.Clone(n.history)
-	states := make(map[job.ID]string)
+	over := make(map[job.ID]bool)
+	for _, e := range n.history {
+		if e.Job != nil {
+			jobs = append(jobs, *e.Job)
+			over[e.Job.ID] = true
+		}
+	}
+	jobs = jobs[max(0, len(jobs)-ended):]
+	states := make(map[job.ID]JobStatus)
 	for _, p := range n.published {
 		if p.id == "" || p.state == stateAlone {
-			jobs = append(jobs, JobStatus{ID: p.id, Name: p.name, Submitter: n.self, From: n.names[n.self], State: p.state})
+			jobs = append(jobs, JobStatus{ID: p.id, Name: p.name, Submitter: n.self, From: n.names[n.self], State: p.state, Begun: p.begun})
 		}
-		states[p.id] = p.state
+		states[p.id] = JobStatus{State: p.state, Begun: p.begun}
 	}
 	n.mu.Unlock()
-	if jobs == nil {
-		jobs = []JobStatus{}
-	}
-	for _, s := range n.schedulerJobs() {
-		if s.ID == "" {
-			continue // being planned: listed above
+	for _, s := range known {
+		if s.ID == "" || over[s.ID] {
+			continue // being planned, or just over: listed above
 		}
 		j := n.jobStatus(s)
-		if state := states[j.ID]; state != "" {
-			j.State = state
+		if mine, ok := states[j.ID]; ok {
+			j.State, j.Begun = mine.State, mine.Begun
 		}
 		jobs = append(jobs, j)
 	}

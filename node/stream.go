@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 
 	"meshnode/blockstore"
@@ -251,9 +250,4 @@ func (f *storedFile) ReadAt(p []byte, off int64) (n int, err error) {
 		off += int64(part)
 	}
 	return n, nil
-}
-
-// endsIn reports whether a job is meant by the end of its id.
-func endsIn(full job.ID, id string) bool {
-	return full != "" && len(id) >= 4 && strings.HasSuffix(string(full), id)
 }

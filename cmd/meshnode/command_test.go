@@ -64,7 +64,7 @@ func newCommand(t *testing.T, home string, args ...string) *command {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	c := &command{Cmd: exec.CommandContext(ctx, os.Args[0], args...)}
-	c.Env = append(os.Environ(), asCommand+"=1", "MESHNODE_HOME="+home)
+	c.Env = append(os.Environ(), asCommand+"=1", "MESHNODE_HOME="+home, "TZ=UTC")
 	c.Dir = script(t)
 	c.WaitDelay = 10 * time.Second // should a child hold on to its output
 	c.Stdout, c.Stderr = &c.stdout, &c.stderr
@@ -111,6 +111,8 @@ func newFakeNode(home string) *fakeNode {
 		status: node.Status{Self: here, Mesh: "home", Home: home, Peers: []node.PeerStatus{there, {ID: "12D3KooWnew"}},
 			Blocks: 1_234_567, Clients: 1, Notes: []string{"the sandbox is slow today"},
 			Jobs: []node.JobStatus{
+				{ID: "bafkreidefghijklmnopqrs", Name: "Intro", From: "workshop", State: "finished", Frames: 90, Done: 90, File: "/home/a/media/Intro.mp4",
+					Begun: time.Date(2026, 3, 1, 9, 30, 0, 0, time.UTC), Ended: time.Date(2026, 3, 1, 9, 31, 12, 0, time.UTC)},
 				{ID: "bafkreiabcdefghijklmnop", Name: "SineCurve", From: "workshop", State: "rendering", Frames: 570, Done: 300, Rate: 61.2, Seconds: 4.4},
 				{ID: "bafkreiqrstuvwxyz234567", Name: "Other", From: "laptop", State: "failed", Frames: 15, Text: "Traceback\n...\nNameError: no such name\n"},
 			}},
@@ -134,6 +136,21 @@ func (f *fakeNode) handler() http.Handler {
 			return
 		}
 		for _, e := range f.events(req) {
+			reply(w, e)
+			_ = http.NewResponseController(w).Flush()
+		}
+		if f.hang {
+			<-r.Context().Done()
+			f.left <- struct{}{}
+		}
+	})
+	mux.HandleFunc("GET /v1/jobs/{id}/watch", func(w http.ResponseWriter, r *http.Request) {
+		if r.PathValue("id") == "unknown" {
+			w.WriteHeader(http.StatusNotFound)
+			reply(w, map[string]string{"error": "no job published on this node has the id \"unknown\""})
+			return
+		}
+		for _, e := range f.events(node.PublishRequest{}) {
 			reply(w, e)
 			_ = http.NewResponseController(w).Flush()
 		}
@@ -236,6 +253,9 @@ func TestUsage(t *testing.T) {
 		{[]string{"render", "scene.py", "-l"}, 2, "-l needs a window"},
 		{[]string{"cancel"}, 2, "meshnode cancel JOB"},
 		{[]string{"cancel", "job", "--home", "x"}, 2, "options and then one job"},
+		{[]string{"watch"}, 2, "meshnode watch JOB"},
+		{[]string{"watch", "abcd"}, 1, `start one with "meshnode run"`},
+		{[]string{"publish", "scene.py", "--detach", "--dry_run"}, 2, "--detach: a plan alone"},
 		{[]string{"run", "--slots", "many"}, 2, `--slots "many": must be a whole number`},
 		{[]string{"run", "--peer", "1.2.3.4"}, 2, "must be an address such as"},
 		{[]string{"run", "--listen", "nowhere"}, 2, "must be an address such as"},
@@ -417,6 +437,86 @@ func TestPublishInterrupted(t *testing.T) {
 		if c.stderr.String() != "meshnode: interrupted: the job is canceled\n" {
 			t.Errorf("%v: prints %q", test.signal, &c.stderr)
 		}
+	}
+}
+
+// TestPublishDetached checks that publish leaves a job that is planned, and says
+// how to find it again.
+func TestPublishDetached(t *testing.T) {
+	home := t.TempDir()
+	f := newFakeNode(home)
+	f.hang = true
+	var got node.PublishRequest
+	f.events = func(req node.PublishRequest) []node.Event {
+		got = req
+		return []node.Event{{Event: "planning"}, {Event: "log", Text: "Hello"}, {Event: "planned", Job: "bafkreiabcdefghijklmnop", Name: "SineCurve"}}
+	}
+	f.serve(t, home)
+	c := newCommand(t, home, "publish", "--detach", "scene.py")
+	c.finish(t, 0)
+	<-f.left
+	if c.stdout.String() != "bafkreiabcdefghijklmnop\n" || !strings.Contains(c.stderr.String(), "meshnode watch ijklmnop") || !got.Detach {
+		t.Errorf("prints %q and %q; detached: %v", &c.stdout, &c.stderr, got.Detach)
+	}
+	c = newCommand(t, home, "publish", "--detach", "--json", "scene.py")
+	c.finish(t, 0)
+	<-f.left
+	if out := c.stdout.String(); strings.Count(out, "\n") != 3 || !strings.Contains(out, `{"event":"planned","job":"bafkreiabcdefghijklmnop"`) {
+		t.Errorf("prints %q in JSON", out)
+	}
+	f.hang = false
+	f.events = func(node.PublishRequest) []node.Event {
+		return []node.Event{{Event: "failed", Kind: node.FailedScene, Text: "Traceback"}}
+	}
+	c = newCommand(t, home, "publish", "--detach", "scene.py")
+	c.finish(t, 1)
+	if c.stderr.String() != "Traceback\n" {
+		t.Errorf("prints %q", &c.stderr)
+	}
+}
+
+// TestWatch checks that watch tells what publish tells, ends as the job does, and
+// leaves it alone.
+func TestWatch(t *testing.T) {
+	home := t.TempDir()
+	f := newFakeNode(home)
+	f.serve(t, home)
+	c := newCommand(t, home, "watch", "ijklmnop")
+	c.finish(t, 0)
+	golden(t, "quiet.out", c.stdout.String())
+	golden(t, "quiet.err", c.stderr.String())
+	c = newCommand(t, home, "watch", "unknown")
+	c.finish(t, 1)
+	if want := "meshnode: no job published on this node has the id \"unknown\"\n"; c.stderr.String() != want {
+		t.Errorf("prints %q", &c.stderr)
+	}
+	f.events = func(node.PublishRequest) []node.Event {
+		return []node.Event{{Event: "failed", Kind: node.FailedCanceled}}
+	}
+	c = newCommand(t, home, "watch", "--json", "ijklmnop")
+	c.finish(t, 1)
+	if c.stdout.String() != "{\"event\":\"failed\",\"kind\":\"canceled\"}\n" {
+		t.Errorf("prints %q", &c.stdout)
+	}
+
+	f.hang = true
+	started := make(chan struct{}, 1)
+	f.events = func(node.PublishRequest) []node.Event {
+		started <- struct{}{}
+		return []node.Event{{Event: "planning"}}
+	}
+	c = newCommand(t, home, "watch", "ijklmnop")
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-started
+	if err := c.Process.Signal(syscall.SIGINT); err != nil {
+		t.Skipf("no such signal on this system: %v", err)
+	}
+	c.finish(t, 130)
+	<-f.left
+	if !strings.Contains(c.stderr.String(), "the job goes on without being watched") {
+		t.Errorf("prints %q", &c.stderr)
 	}
 }
 

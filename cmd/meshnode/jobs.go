@@ -16,7 +16,7 @@ import (
 func jobsCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "jobs",
-		Usage:       "list the jobs that the node knows",
+		Usage:       "list the jobs that the node knows, and those published here before",
 		Description: "  meshnode jobs\n  meshnode jobs --json",
 		Flags:       []cli.Flag{homeFlag(), jsonFlag()},
 		Action: func(c *cli.Context) error {
@@ -46,9 +46,15 @@ func jobsCommand() *cli.Command {
 
 func printJobs(w io.Writer, jobs []node.JobStatus) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "JOB\tSCENE\tFROM\tSTATE\tFRAMES\tRATE\tLEFT\tRESULT")
+	fmt.Fprintln(table, "JOB\tSCENE\tFROM\tBEGUN\tSTATE\tFRAMES\tRATE\tTOOK\tLEFT\tRESULT")
 	for _, j := range jobs {
-		rate, left, result := "-", "-", j.File
+		begun, rate, took, left, result := "-", "-", "-", "-", j.File
+		if !j.Begun.IsZero() {
+			begun = j.Begun.Local().Format("Jan _2 15:04")
+		}
+		if !j.Ended.IsZero() {
+			took = clock(j.Ended.Sub(j.Begun))
+		}
 		if j.Rate > 0 {
 			rate = fmt.Sprintf("%.1f/s", j.Rate)
 		}
@@ -58,8 +64,8 @@ func printJobs(w io.Writer, jobs []node.JobStatus) {
 		if j.Text != "" {
 			result = lastLine(j.Text)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d/%d\t%s\t%s\t%s\n", cell(j.ID.Short()), cell(j.Name), cell(j.From), cell(j.State),
-			j.Done, j.Frames, rate, left, cell(result))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%d/%d\t%s\t%s\t%s\t%s\n", cell(j.ID.Short()), cell(j.Name), cell(j.From), begun, cell(j.State),
+			j.Done, j.Frames, rate, took, left, cell(result))
 	}
 	table.Flush()
 }

@@ -81,8 +81,8 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			"  meshnode run\n" +
 			"  meshnode publish scene.py SineCurve -qh -p",
 		Commands: []*cli.Command{
-			publishCommand(), explainCommand(), runCommand(), peersCommand(), statusCommand(), jobsCommand(), followCommand(), cancelCommand(),
-			pauseCommand(), resumeCommand(), setupCommand(), doctorCommand(), versionCommand(),
+			publishCommand(), explainCommand(), runCommand(), peersCommand(), statusCommand(), jobsCommand(), watchCommand(), followCommand(),
+			cancelCommand(), pauseCommand(), resumeCommand(), setupCommand(), doctorCommand(), versionCommand(),
 		},
 		Writer:          stdout,
 		ErrWriter:       stderr,

@@ -53,6 +53,7 @@ var options = []option{
 	{names: []string{"--cell-frames"}, value: "N", own: true, check: checkCellFrames, help: "length of a cell in frames (default: a second's)"},
 	{names: []string{"--asset"}, value: "GLOB", own: true, help: "files to share with the other nodes that the scene opens late or in ways that go unseen; repeatable"},
 	{names: []string{"--follow"}, own: true, help: "say how to watch the film while it is rendered"},
+	{names: []string{"--detach"}, own: true, help: "print the job's id as soon as it is planned, and leave it to the node"},
 	{names: []string{"--json"}, own: true, help: "print one JSON event a line, for programs"},
 
 	{names: []string{"-q", "--quality"}, value: "l|m|h|p|k", check: oneOf("l", "m", "h", "p", "k"), help: "480p15, 720p30, 1080p60, 1440p60 or 2160p60"},

@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"meshnode/api"
+	"meshnode/job"
 	"meshnode/node"
 )
 
@@ -88,7 +89,7 @@ func requestOf(c *cli.Context, in *invocation) (home string, req node.PublishReq
 	}
 	req = node.PublishRequest{
 		Args: in.manim, Dir: dir, Env: jobEnvironment(c), CellFrames: in.cellFrames, LocalSlots: in.slots, Assets: in.assets,
-		Manim: in.version, Python: in.python, Strict: in.strict, DryRun: in.dryRun,
+		Manim: in.version, Python: in.python, Strict: in.strict, DryRun: in.dryRun, Detach: in.detach,
 	}
 	if in.script == "-" {
 		req.Input, err = typedScript(c.App.Reader, c.App.ErrWriter)
@@ -109,15 +110,26 @@ func publish(c *cli.Context, in *invocation) error {
 	for _, text := range in.notes {
 		report.note(text)
 	}
-	err = submit(c.Context, (*api.Client).Publish, report, in, home, req)
+	do, planned := (*api.Client).Publish, job.ID("")
+	if in.detach {
+		do = untilPlanned(&planned)
+		if r, ok := report.(*textReporter); ok {
+			r.out, r.shared = r.err, true // the id alone is the result
+		}
+	}
+	err = submit(c.Context, do, report, in, home, req)
 	report.end()
 	var choice *choiceError
 	if errors.As(err, &choice) && !in.json {
 		if req.Scenes, err = choose(c.Context, c.App.Reader, c.App.ErrWriter, choice.scenes); err != nil {
 			return err
 		}
-		err = submit(c.Context, (*api.Client).Publish, report, in, home, req)
+		err = submit(c.Context, do, report, in, home, req)
 		report.end()
+	}
+	if planned != "" && err == nil && !in.json {
+		fmt.Fprintln(c.App.Writer, planned)
+		fmt.Fprintf(c.App.ErrWriter, "meshnode: the job goes on: \"meshnode watch %s\" shows how, \"meshnode cancel %[1]s\" ends it\n", planned.Short())
 	}
 	var interrupted *interrupt
 	kind := node.FailedRender
@@ -129,6 +141,28 @@ func publish(c *cli.Context, in *invocation) error {
 		r.event(node.Event{Event: "failed", Kind: kind, Text: err.Error()})
 	}
 	return err
+}
+
+// untilPlanned publishes a request and leaves it, once a job of it is planned.
+func untilPlanned(planned *job.ID) order {
+	return func(client *api.Client, ctx context.Context, req node.PublishRequest, on func(node.Event)) error {
+		ctx, leave := context.WithCancel(ctx)
+		defer leave()
+		err := client.Publish(ctx, req, func(e node.Event) {
+			if *planned != "" {
+				return
+			}
+			on(e)
+			if e.Event == "planned" {
+				*planned = e.Job
+				leave()
+			}
+		})
+		if *planned != "" {
+			return nil
+		}
+		return err
+	}
 }
 
 // newReporter chooses how to report: in JSON, with a bar, or with lines only.

@@ -36,6 +36,7 @@ type invocation struct {
 	cellFrames uint32
 	assets     []string
 	follow     bool
+	detach     bool
 	json       bool
 	help       bool
 }
@@ -184,6 +185,8 @@ func (in *invocation) set(opt *option, name, value string) error {
 		in.assets = append(in.assets, value)
 	case "--follow":
 		in.follow = true
+	case "--detach":
+		in.detach = true
 	case "--json":
 		in.json = true
 	case "--progress_bar":
@@ -215,6 +218,9 @@ func (in *invocation) finish(files []string) error {
 	}
 	if in.named && (in.all || len(in.scenes) > 1) {
 		return usagef("-o names the result of one scene: leave it out, or name one scene")
+	}
+	if in.detach && in.dryRun {
+		return usagef("--detach: a plan alone leaves nothing to go on with: leave it out")
 	}
 	if in.resolution != "" && !in.transparent && (in.format == "mp4" || in.format == "gif") {
 		width, height, _ := sides(in.resolution) // checked
