@@ -52,6 +52,7 @@ func TestWalksAreCompared(t *testing.T) {
 		{scene: "Chance", note: "the scene draws numbers that no seed fixes (random.Random() in unlike.py, line "},
 		{scene: "TimedLength", note: "the scene reads the clock"},
 		{scene: "Remembers", note: "the scene writes files"},
+		{scene: "Connects", note: "the scene uses the network (127.0.0.1, port 9)"},
 		{scene: "SetOfThings", differs: "play 0 (FadeIn(Group)) differs from the plan after 6 frames: other points of 60 Dot", again: true},
 		{scene: "Trembles", differs: "play 0 (UpdateFromAlphaFunc(Dot)) differs from the plan after ", again: true},
 		{scene: "Theme", differs: "play 1 (FadeIn(Square)) differs from the plan after 5 frames: other colours or strokes of 1 Square"},

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from manim import ManimColor
 from manim.mobject.mobject import Mobject
 from manim.mobject.types.image_mobject import ImageMobjectFromCamera
 
@@ -43,13 +44,22 @@ CAMERA, SCENE, OTHERS = "the camera", "the scene", "other mobjects"  # beside th
 # a checksum and three sums; of pictures a checksum and the sum of their mean levels. Of SCENE: checksums of order and time.
 State = dict[str, list]
 
-_pictures: dict[
-    int, tuple[np.ndarray, int, int]
-] = {}  # of the last digest, by id: with checksums of a part and the whole
+# The pictures of the last digest, by id, with checksums of a part and of the whole.
+_pictures: dict[int, tuple[np.ndarray, int, int]] = {}
 
 
 def take(scene: Any) -> State:
-    """The digest of what a scene shows now. None of its own code runs: attributes are looked up in the instances."""
+    """The digest of what a scene shows now. None of its own code runs: attributes are looked up in the instances.
+
+    A scene that holds what no digest can be taken of is no error: it is compared by that.
+    """
+    try:
+        return _take(scene)
+    except Exception as error:  # noqa: BLE001 - scenes put anything anywhere
+        return {SCENE: [type(error).__name__, ""]}
+
+
+def _take(scene: Any) -> State:
     classes: dict[str, list[dict[str, Any]]] = {}
     order: list[str] = []
 
@@ -75,8 +85,9 @@ def take(scene: Any) -> State:
     def see(camera: Any) -> None:
         values = getattr(camera, "__dict__", {})
         visit([values[key] for key in sorted(values) if isinstance(values[key], Mobject)], CAMERA)
-        color = values.get("_background_color")
-        numbers = [*(values.get(key, 0) for key in _CAMERA), *(color.to_rgba() if color is not None else ())]
+        numbers = [values.get(key, 0) for key in _CAMERA]
+        if "_background_color" in values:
+            numbers += ManimColor(values["_background_color"]).to_rgba().tolist()
         classes.setdefault(CAMERA, []).append({"points": _plain(numbers)})
 
     global _pictures

@@ -219,7 +219,7 @@ class _Clock:
             self._replace(name, lambda since=since: (since + self._now()) / 1e9)
             self._replace(name + "_ns", lambda since=since: since + self._now())
         for name in ("localtime", "gmtime", "ctime"):
-            self._replace_optional(name, 0, lambda: self._time())
+            self._replace_optional(name, 0, self._time)
         for name, given in (("asctime", 0), ("strftime", 1)):
             self._replace_optional(name, given, lambda: time.localtime(self._time()))
         sleep = time.sleep
@@ -241,12 +241,12 @@ class _Clock:
             setattr(time, name, lambda: answer() if self._asks(f"time.{name}") else original())
 
     def _replace_optional(self, name: str, given: int, now: Callable[[], Any]) -> None:
-        """A function that takes the present for a missing argument after so many."""
+        """A function that takes the present for an argument that is missing, or None, after so many."""
         original = getattr(time, name)
 
         def answer(*args: Any) -> Any:
-            if len(args) == given and self._asks(f"time.{name}"):
-                args = (*args, now())
+            if args[given:] in ((), (None,)) and self._asks(f"time.{name}"):
+                args = (*args[:given], now())
             return original(*args)
 
         setattr(time, name, answer)

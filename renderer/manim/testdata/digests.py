@@ -102,6 +102,8 @@ def cameras() -> None:
     expect("a zoom", take(camera=moving), take(camera=zoomed), "other points of the camera", "the camera")
     blue = Camera(background_color=BLUE)
     expect("a background", take(), take(camera=blue), "the camera", "the camera")
+    blue.background_color = "#000000"  # Manim keeps it as it is given
+    expect("the same background as text", take(), take(camera=blue), "", "")
     picture = np.full((90, 160, 3), 100, np.uint8)
     spot = picture.copy()
     spot[3, 5] = 101
@@ -152,6 +154,12 @@ def oddities() -> None:
     expect("oddities", take(*make()), take(*make()), "", "")
     changed = make()
     changed[-1].shift(UP)
+    impossible = Dot()
+    impossible.points = np.zeros((2, 3), object)
+    expect("arrays of objects", take(impossible), take(impossible), "", "")
+    camera = Camera()
+    camera._background_color = 3 + 4j
+    expect("no colour", take(camera=camera), take(camera=camera), "", "")
     expect("of many kinds the last", take(*make()), take(*changed), "other mobjects", "other points")
 
 

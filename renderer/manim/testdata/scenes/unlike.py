@@ -3,6 +3,7 @@
 
 import os
 import random
+import socket
 import time
 import uuid
 from datetime import date, datetime
@@ -97,6 +98,17 @@ class Remembers(Scene):
         memory.write_text(str(count + 1))
         self.play(FadeIn(*dots(count)), run_time=0.4)
         self.wait(0.2)
+
+
+class Connects(Scene):
+    """No other node has a network: here all come to the same."""
+
+    def construct(self):
+        try:
+            socket.create_connection(("127.0.0.1", 9), 1)
+        except OSError:
+            self.add(Square())
+        self.wait(0.3)
 
 
 # Other walks differ.
