@@ -204,9 +204,9 @@ var onLimits = []aim{
 		return nil
 	}}, // There the limit is about what the user runs already: it need only be set, and
 	// count.
-	{name: "processes of the user over the limit", only: Basic, denied: []error{unix.EAGAIN}, try: func(*targets) error {
+	{name: "processes of the user over the limit", only: Basic, denied: []error{unix.EAGAIN}, try: func(t *targets) error {
 		var limit unix.Rlimit
-		if err := unix.Prlimit(0, unix.RLIMIT_NPROC, nil, &limit); err != nil || limit.Max > 1<<22 {
+		if err := unix.Prlimit(0, unix.RLIMIT_NPROC, nil, &limit); err != nil || limit.Max >= t.NodeProcesses {
 			return fmt.Errorf("%d processes are allowed (%v): %w", limit.Max, err, errThrough)
 		}
 		limit.Cur = 1

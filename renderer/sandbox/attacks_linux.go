@@ -191,7 +191,7 @@ func anyOf(denied []error, paths []string, attempt func(string) error) error {
 }
 
 // attacks are all there are, in their order.
-var attacks = slices.Concat(needs, onFiles, onNetwork, onProcesses, onRights, onKernel, onLimits)
+var attacks = slices.Concat(needs, onFiles, onNetwork, onProcesses, onRights, onKernel, onMachine, onLimits)
 
 // fill writes a file of n bytes.
 func fill(path string, n int64) error {

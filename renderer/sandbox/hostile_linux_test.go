@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -130,6 +131,30 @@ func TestSupervisorKilled(t *testing.T) {
 	}
 	p.Wait()
 	await(t, "the job's end", func() bool { return alive(t, mark) == 0 })
+}
+
+// Whenever a start or a job is broken off, nothing is left of it.
+func TestKilledAtAnyTime(t *testing.T) {
+	seed := rand.Uint64()
+	random := rand.New(rand.NewPCG(seed, 0))
+	for _, tier := range boxedTiers {
+		for range 15 {
+			after := time.Duration(random.Int64N(int64(60 * time.Millisecond)))
+			ctx, cancel := context.WithTimeout(t.Context(), after)
+			spec := Spec{Argv: []string{"/bin/sh", "-c", "while :; do /bin/sleep 0.01 & done"}, Scratch: scratch(t)}
+			if p, err := Start(ctx, tier, spec); err == nil {
+				p.Wait()
+				p.Close()
+			}
+			cancel()
+			if left := descendants(os.Getpid()); len(left) > 1 {
+				t.Errorf("%s: %d processes left after %v (seed %d)", tier, len(left)-1, after, seed)
+			}
+			if _, err := os.Lstat(spec.Scratch); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("%s: files left after %v (seed %d): %v", tier, after, seed, err)
+			}
+		}
+	}
 }
 
 // A signal to everybody reaches nobody. It is one that others do not notice.

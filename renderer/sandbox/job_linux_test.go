@@ -3,10 +3,12 @@
 package sandbox
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"syscall"
 	"time"
@@ -16,26 +18,39 @@ import (
 
 func init() {
 	maps.Copy(jobsByName, testJobs{
-		"map": mapJob, "forks": forksJob, "bomb": bombJob, "open": openJob, "write": writeJob, "deep": deepJob,
+		"map": mapJob, "forks": forksJob, "bomb": bombJob, "open": openJob, "write": writeJob, "files": filesJob, "deep": deepJob,
+		"hold": holdJob, "buffers": buffersJob,
 		"relay": relayJob, "work": workJob, "signal": signalJob,
 	})
 }
 
-// mapJob asks for that much address space.
+// The jobs below do a certain amount of something, and end well if they may.
+
+// stay gives the node time to look.
+func stay() error {
+	d, _ := time.ParseDuration(os.Getenv("STAY"))
+	time.Sleep(d)
+	return nil
+}
+
+// mapJob asks for that many bytes of address space.
 func mapJob(args []string) error {
 	size, _ := strconv.Atoi(args[0])
 	_, err := unix.Mmap(-1, 0, size, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
 	return err
 }
 
-// forksJob starts processes until it gets no more.
-func forksJob([]string) error {
-	for {
-		if _, err := fork(unix.SYS_PPOLL); err != nil {
+// forksJob has that many processes at one time.
+func forksJob(args []string) error {
+	n, _ := strconv.Atoi(args[0])
+	for range n {
+		pid, err := fork(unix.SYS_PPOLL)
+		if err != nil {
 			return err
 		}
-		time.Sleep(20 * time.Millisecond)
+		defer unix.Kill(pid, unix.SIGKILL)
 	}
+	return stay()
 }
 
 // bombJob has every process start others for ever.
@@ -47,12 +62,15 @@ func bombJob([]string) error {
 	}
 }
 
-func openJob([]string) error {
-	for {
+// openJob has that many descriptors at one time.
+func openJob(args []string) error {
+	n, _ := strconv.Atoi(args[0])
+	for range n {
 		if _, err := unix.Open("/dev/null", unix.O_RDONLY, 0); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
 // writeJob writes that many files of that many MiB.
@@ -64,11 +82,22 @@ func writeJob(args []string) error {
 			return err
 		}
 	}
-	return sleepJob(args)
+	return stay()
 }
 
-// deepJob makes that many folders within each other, the last
-// of which nobody may read.
+// filesJob makes that many empty files.
+func filesJob(args []string) error {
+	n, _ := strconv.Atoi(args[0])
+	for i := range n {
+		if err := os.WriteFile(filepath.Join(os.Getenv("OUT"), strconv.Itoa(i)), nil, 0o600); err != nil {
+			return err
+		}
+	}
+	return stay()
+}
+
+// deepJob makes that many folders within each other, the last of which nobody may
+// read.
 func deepJob(args []string) error {
 	depth, _ := strconv.Atoi(args[0])
 	at, err := unix.Open(os.Getenv("OUT"), unix.O_PATH, 0)
@@ -87,22 +116,75 @@ func deepJob(args []string) error {
 		at = below
 	}
 	unix.Fchmod(at, 0)
-	return unix.Close(at)
+	unix.Close(at)
+	return stay()
 }
 
-// relayJob has short processes work one after another: none of them for long.
-func relayJob(args []string) error {
-	for {
-		if err := exec.Command(os.Args[0], append([]string{testStage, "work"}, args...)...).Run(); err != nil {
+// buffersJob fills the buffers of that many socket pairs: memory that belongs to no
+// process.
+func buffersJob(args []string) error {
+	n, _ := strconv.Atoi(args[0])
+	block := make([]byte, 1<<16)
+	for range n {
+		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
+		if err != nil {
+			return err
+		}
+		for _, fd := range fds {
+			for err == nil {
+				_, err = unix.Write(fd, block)
+			}
+			err = nil
+		}
+	}
+	return stay()
+}
+
+// holdJob holds that many bytes in each of that many processes.
+func holdJob(args []string) error {
+	size, _ := strconv.Atoi(args[0])
+	processes, _ := strconv.Atoi(args[1])
+	var other *exec.Cmd
+	if processes > 1 {
+		other = exec.Command(os.Args[0], append([]string{testStage, "hold", args[0], strconv.Itoa(processes - 1)}, args[2:]...)...)
+		if err := other.Start(); err != nil {
 			return err
 		}
 	}
+	block := make([]byte, size)
+	for i := 0; i < len(block); i += 4096 {
+		block[i] = 1
+	}
+	err := stay()
+	runtime.KeepAlive(block)
+	if other != nil {
+		err = errors.Join(err, other.Wait())
+	}
+	return err
 }
 
-func workJob([]string) error {
-	for begin := time.Now(); time.Since(begin) < 100*time.Millisecond; {
+// workJob uses a processor for that long.
+func workJob(args []string) error {
+	d, err := time.ParseDuration(args[0])
+	used := func() time.Duration {
+		var u unix.Rusage
+		unix.Getrusage(unix.RUSAGE_SELF, &u)
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 	}
-	return nil
+	for used() < d {
+	}
+	return err
+}
+
+// relayJob has that many processes work one after another, none of them for long.
+func relayJob(args []string) error {
+	n, _ := strconv.Atoi(args[0])
+	for range n {
+		if err := exec.Command(os.Args[0], append([]string{testStage, "work", "50ms"}, args[1:]...)...).Run(); err != nil {
+			return err
+		}
+	}
+	return stay()
 }
 
 // signalJob sends a signal to all that it can. That there is nobody is as good as

@@ -38,8 +38,8 @@ var jobsByName = make(testJobs)
 
 func init() {
 	maps.Copy(jobsByName, testJobs{
-		"echo": echoJob, "copy": copyJob, "spin": spinJob, "print": printJob, "hold": holdJob,
-		"files": filesJob, "family": familyJob, "sleep": sleepJob, "node": nodeJob,
+		"echo": echoJob, "copy": copyJob, "spin": spinJob, "print": printJob,
+		"family": familyJob, "sleep": sleepJob, "node": nodeJob,
 	})
 }
 
@@ -75,39 +75,14 @@ func spinJob([]string) error {
 	}
 }
 
-// printJob prints for ever.
-func printJob([]string) error {
+// printJob prints that many MiB.
+func printJob(args []string) error {
+	n, _ := strconv.Atoi(args[0])
 	line := make([]byte, 1<<16)
-	for {
+	for range n << 4 {
 		os.Stderr.Write(line)
 	}
-}
-
-// holdJob holds that many bytes in each of that many processes.
-func holdJob(args []string) error {
-	size, _ := strconv.Atoi(args[0])
-	more, _ := strconv.Atoi(args[1])
-	if more > 1 {
-		if err := startSelf("hold", args[0], strconv.Itoa(more-1)); err != nil {
-			return err
-		}
-	}
-	block := make([]byte, size)
-	for i := 0; i < len(block); i += 4096 {
-		block[i] = 1
-	}
-	return sleepJob([]string{string(block[:1])})
-}
-
-// filesJob makes empty files.
-func filesJob(args []string) error {
-	n, _ := strconv.Atoi(args[0])
-	for i := range n {
-		if err := os.WriteFile(filepath.Join(os.Getenv("OUT"), strconv.Itoa(i)), nil, 0o600); err != nil {
-			return err
-		}
-	}
-	return sleepJob(nil)
+	return nil
 }
 
 // familyJob starts children and grandchildren that ignore signals.

@@ -20,15 +20,16 @@ import (
 
 // targets is what the attacks aim at. It is sent to the probe over its stdin.
 type targets struct {
-	Tier     Tier
-	Dirs     Dirs
-	Program  string   // path of the probe
-	Bait     string   // folder of the bait, which is not the job's
-	Node     int      // process id of the node
-	Secret   []string // folders that must not be there
-	ReadOnly []string // folders and files that must not be writable
-	Listener string   // address of a TCP listener of the node
-	Limits   Limits
+	Tier          Tier
+	Dirs          Dirs
+	Program       string   // path of the probe
+	Bait          string   // folder of the bait, which is not the job's
+	Node          int      // process id of the node
+	NodeProcesses uint64   // that the node may have
+	Secret        []string // folders that must not be there
+	ReadOnly      []string // folders and files that must not be writable
+	Listener      string   // address of a TCP listener of the node
+	Limits        Limits
 }
 
 func (t *targets) bait() string { return filepath.Join(t.Bait, "bait") }
@@ -75,10 +76,14 @@ func attack(ctx context.Context, tier Tier, r Runtime, scratch string) ([]Result
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
 
+	var processes unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NPROC, &processes); err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
 	limits := probeLimits().orDefault()
 	aims := targets{
 		Tier: tier, Dirs: inside, Program: "/" + probeStage, Bait: bait.dir,
-		Node: os.Getpid(), Secret: secretsOf(r, v.targets()), ReadOnly: v.targets(),
+		Node: os.Getpid(), NodeProcesses: processes.Max, Secret: secretsOf(r, v.targets()), ReadOnly: v.targets(),
 		Listener: listener.Addr().String(), Limits: limits,
 	}
 	// The probe sees its own program too, under a name that makes it the probe.

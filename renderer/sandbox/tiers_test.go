@@ -12,6 +12,9 @@ import (
 	"time"
 )
 
+// stayTime is how long jobs give the node to look at them.
+const stayTime = "STAY=5s"
+
 // startJob starts a test job in a tier. Its Proc is closed with the test.
 func startJob(t *testing.T, ctx context.Context, tier Tier, limits Limits, job ...string) *Proc {
 	t.Helper()
@@ -28,10 +31,10 @@ func startJob(t *testing.T, ctx context.Context, tier Tier, limits Limits, job .
 		spec.Env = append(os.Environ(), dirs...)
 		p, err = Start(ctx, tier, spec)
 	case Basic:
-		spec.Env = dirs
+		spec.Env = append(dirs, stayTime)
 		p, err = startTestBox(ctx, tier, spec, self)
 	default:
-		spec.Env = []string{"IN=/in", "OUT=/out"}
+		spec.Env = []string{"IN=/in", "OUT=/out", stayTime}
 		p, err = startTestBox(ctx, tier, spec, self)
 	}
 	if err != nil {
