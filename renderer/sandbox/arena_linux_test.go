@@ -119,12 +119,12 @@ func arenaJob(args []string) error {
 
 // What is in the arena. All of it belongs to its one user, in one file system.
 const (
-	arenaSecret  = "/root/key"
-	arenaRuntime = "/home/runtime"
+	arenaSecret  = "/arena/key"
+	arenaRuntime = "/arena/runtime"
 	arenaProgram = arenaRuntime + "/program" // this one
 )
 
-var arenaDirs = Dirs{"/home/job/in", "/home/job/out", "/home/job/tmp"}
+var arenaDirs = Dirs{"/arena/job/in", "/arena/job/out", "/arena/job/tmp"}
 
 func buildArena() error {
 	proc, err := procView()
@@ -147,15 +147,15 @@ func buildArena() error {
 	if os.Getenv("ROOT") == "true" {
 		become = func() error { return becomeUser(jobUser) }
 	}
-	for _, path := range []string{"/home", "/root", "/etc", "/run", "/tmp"} {
+	for _, path := range []string{"/arena", "/home", "/root", "/etc", "/run", "/tmp"} {
 		o.Memory = append(o.Memory, tmpfs{path, Space{128 << 20, 5000}})
 	}
 	if err := buildRoot(&o, become); err != nil {
 		return err
 	}
 	// Nothing in it keeps a job from running what it has written.
-	if err := unix.MountSetattr(unix.AT_FDCWD, "/home", 0, &unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_NOEXEC}); err != nil {
-		return fmt.Errorf("home: %w", err)
+	if err := unix.MountSetattr(unix.AT_FDCWD, "/arena", 0, &unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_NOEXEC}); err != nil {
+		return fmt.Errorf("arena: %w", err)
 	}
 	return upLoopback()
 }

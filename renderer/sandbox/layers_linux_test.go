@@ -54,11 +54,11 @@ func layersJob([]string) error {
 		}
 		one := layered{Name: a.name, Alone: make(map[layer]Result)}
 		try := func(root bool, under ...layer) Result {
-			err := os.RemoveAll("/home/job")
+			err := os.RemoveAll("/arena/job")
 			for _, dir := range []string{arenaDirs.In, arenaDirs.Out, arenaDirs.Tmp} {
 				err = errors.Join(err, os.MkdirAll(dir, 0o755))
 			}
-			b, baitErr := layBait("/home/job")
+			b, baitErr := layBait("/arena/job")
 			if err = errors.Join(err, baitErr); err != nil {
 				return Result{Detail: err.Error()}
 			}
