@@ -197,6 +197,9 @@ func (v *Viewing) Write(ctx context.Context, w io.Writer, flush func()) error {
 			return err
 		}
 		if err := v.writeCell(ctx, film, c, output); err != nil {
+			if ctx.Err() == nil { // else the client has gone
+				v.node.log.Info("film not shown to its end", "scene", v.Name, "cell", c.Index, "err", err)
+			}
 			return fmt.Errorf("cell %d: %w", c.Index, err)
 		}
 		flush()

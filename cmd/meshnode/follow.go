@@ -65,7 +65,7 @@ func followCommand() *cli.Command {
 			case c.Context.Err() != nil:
 				return context.Cause(c.Context)
 			case errors.Is(err, io.ErrUnexpectedEOF):
-				return errors.New("the film is not complete: its job has failed or was canceled")
+				return errors.New("the film ends early: its job has failed or was canceled (else node.log in the home says why)")
 			}
 			return err
 		},

@@ -112,7 +112,7 @@ func TestFollowAFilmThatBreaksOff(t *testing.T) {
 	film(t, home, "moving", true)
 	c := newCommand(t, home, "follow", "-o", "-", "k7wq2xea")
 	c.finish(t, 1)
-	if c.stdout.String() != "moving" || !strings.Contains(c.stderr.String(), "the film is not complete") {
+	if c.stdout.String() != "moving" || !strings.Contains(c.stderr.String(), "the film ends early") {
 		t.Errorf("printed %q, %q", &c.stdout, &c.stderr)
 	}
 }
