@@ -98,7 +98,8 @@ const (
 type Engine interface {
 	// Plan walks the user's scene as the program itself would run it, without
 	// drawing. It returns a *SceneError or a *UsageError for the user's own
-	// mistakes, and a *ScenesError when the arguments are not about one scene.
+	// mistakes, a *ScenesError when the arguments are not about one scene, and a
+	// *ChangedError when the walk is not that of Request.Again.
 	// onPlay may be nil; it is called for each play as it is passed.
 	Plan(ctx context.Context, req Request, onPlay func(PlanProgress)) (*Plan, error)
 
@@ -148,7 +149,17 @@ type Request struct {
 	Ahead      int      // cells that may be drawn at a time while the walk goes on: the first ones, for Render to give at once
 	Assets     []string // files to share that the walk may not read: paths, or patterns of them
 	Alone      bool     // the program draws everything itself, in the one walk of the plan: Assemble alone ends it
+	Again      *Earlier // the walk has been made before, and is to be the same; nil: it has not
 	Console    func(line string)
+}
+
+// Earlier is a plan that an earlier engine has made of the same Request: what was
+// chosen then, such as a seed, is chosen again. A walk that differs ends with a
+// *ChangedError; whether the files are the same is for the caller to see.
+type Earlier struct {
+	Spec  json.RawMessage
+	Plays []job.Play
+	File  func(path string) ([]byte, error) // one of Plan.Files, as it was then
 }
 
 // PlanProgress says how far the walk is.
@@ -233,6 +244,11 @@ type ScenesError struct {
 func (e *ScenesError) Error() string {
 	return fmt.Sprintf("renderer: %d scenes: %s", len(e.Scenes), strings.Join(e.Scenes, ", "))
 }
+
+// ChangedError says that a scene is not any more what it was when it was planned.
+type ChangedError struct{ Text string } // what differs
+
+func (e *ChangedError) Error() string { return "renderer: the scene has changed: " + e.Text }
 
 // ErrRefused is wrapped by the error of a Missing that will not be another one
 // when it is asked again.

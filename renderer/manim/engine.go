@@ -253,6 +253,8 @@ func (e *engine) heed(h *hub, m *message) error {
 		e.failPlan(h, &renderer.ScenesError{Scenes: m.Scenes, Choose: m.Choose})
 	case "usage_error":
 		e.failPlan(h, &renderer.UsageError{Text: strings.TrimRight(m.Text, "\n")})
+	case "changed":
+		e.failPlan(h, &renderer.ChangedError{Text: m.Text})
 	case "need":
 		return e.heedNeed(h, m.Path)
 	case "checked":
@@ -369,8 +371,12 @@ func (e *engine) Plan(ctx context.Context, req renderer.Request, onPlay func(ren
 	h := e.hub
 	e.planning = p
 	e.mu.Unlock()
+	again, err := e.writeEarlier(h, req.Again)
+	if err != nil {
+		return nil, err
+	}
 	if err := h.pipe.send(map[string]any{
-		"t": "plan", "args": req.Args, "cwd": req.Dir, "env": env, "out": h.proc.Dirs().Out,
+		"t": "plan", "again": again, "args": req.Args, "cwd": req.Dir, "env": env, "out": h.proc.Dirs().Out,
 		"cell_frames": req.CellFrames, "slots": e.r.cfg.Slots, "ahead": req.Ahead, "assets": req.Assets,
 		"scene": req.Scene, "input": req.Input, "alone": req.Alone,
 	}); err != nil {
@@ -393,6 +399,49 @@ func (e *engine) Plan(ctx context.Context, req renderer.Request, onPlay func(ren
 	}
 	p.plan.Need.Packages = slices.DeleteFunc(p.packages, func(name string) bool { return !slices.Contains(in.Packages, name) })
 	return &p.plan, nil
+}
+
+// writeEarlier writes what an earlier plan was, for the leader to follow, and
+// returns where, "" without one.
+func (e *engine) writeEarlier(h *hub, p *renderer.Earlier) (string, error) {
+	if p == nil {
+		return "", nil
+	}
+	const told, digests = "again.json", "again-digests"
+	var own manifestSpec
+	if err := json.Unmarshal(p.Spec, &own); err != nil {
+		return "", fmt.Errorf("manim: spec: %w", err)
+	}
+	sums, err := p.File(digestsFile)
+	if err != nil {
+		return "", fmt.Errorf("manim: the earlier plan: %w", err)
+	}
+	out := h.proc.Dirs().Out
+	text, err := json.Marshal(map[string]any{
+		"spec": json.RawMessage(own.Engine), "plays": pairsOf(p.Plays), "digests": filepath.Join(out, digests),
+	})
+	if err == nil {
+		err = h.proc.Out().WriteFile(told, text, 0o600)
+	}
+	if err == nil {
+		err = h.proc.Out().WriteFile(digests, sums, 0o600)
+	}
+	if err != nil {
+		return "", fmt.Errorf("manim: the earlier plan: %w", err)
+	}
+	return filepath.Join(out, told), nil
+}
+
+// digestsFile is the asset with what other walks are compared with.
+const digestsFile = "digests"
+
+// pairsOf words plays for the engine.
+func pairsOf(plays []job.Play) [][2]any {
+	pairs := make([][2]any, len(plays))
+	for i, p := range plays {
+		pairs[i] = [2]any{p.Frames, p.Frozen}
+	}
+	return pairs
 }
 
 // hashSeedOf returns the PYTHONHASHSEED under which stock Manim would run; for
@@ -477,11 +526,7 @@ func (e *engine) Load(ctx context.Context, m *job.Manifest, missing renderer.Mis
 		return err
 	}
 	for plays := range slices.Chunk(m.Plays, 10_000) {
-		pairs := make([][2]any, len(plays))
-		for i, p := range plays {
-			pairs[i] = [2]any{p.Frames, p.Frozen}
-		}
-		if err := h.pipe.send(map[string]any{"t": "work_plays", "plays": pairs}); err != nil {
+		if err := h.pipe.send(map[string]any{"t": "work_plays", "plays": pairsOf(plays)}); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -41,10 +43,12 @@ func Run(t *testing.T, s Subject) {
 	t.Run("scene error", s.sceneError)
 	t.Run("usage error", s.usageError)
 	t.Run("close ends a cell", s.closeEnds)
+	t.Run("planned again", s.again)
 }
 
 type planned struct {
 	engine renderer.Engine
+	req    renderer.Request
 	plan   *renderer.Plan
 	man    *job.Manifest
 	grid   []job.Cell
@@ -56,7 +60,8 @@ func (s Subject) plan(ctx context.Context, t *testing.T, r renderer.Renderer) pl
 	args, cellFrames := s.Scene(t, dir)
 	e := take(ctx, t, r, renderer.Own)
 	played := uint32(0)
-	p, err := e.Plan(ctx, renderer.Request{Args: args, Dir: dir, Env: os.Environ(), CellFrames: cellFrames}, func(p renderer.PlanProgress) { played = p.Plays })
+	req := renderer.Request{Args: args, Dir: dir, Env: os.Environ(), CellFrames: cellFrames}
+	p, err := e.Plan(ctx, req, func(p renderer.PlanProgress) { played = p.Plays })
 	if err != nil {
 		t.Fatalf("plan: %v", err)
 	}
@@ -74,7 +79,7 @@ func (s Subject) plan(ctx context.Context, t *testing.T, r renderer.Renderer) pl
 	if len(grid) < 4 {
 		t.Fatalf("the scene has %d cells, the suite needs 4", len(grid))
 	}
-	return planned{e, p, m, grid}
+	return planned{e, req, p, m, grid}
 }
 
 // load takes an engine as another node would: with the shipped files only.
@@ -119,22 +124,37 @@ func (p planned) missing(to renderer.Engine) renderer.Missing {
 func (s Subject) wholeJob(t *testing.T) {
 	ctx, r := s.start(t)
 	p := s.plan(ctx, t, r)
-	worker := s.load(ctx, t, r, p)
-	cells := make(map[uint32][]string)
-	for _, c := range p.grid {
-		for name, data := range render(ctx, t, worker, c.Index) {
+	s.assemble(ctx, t, p.engine, s.cells(ctx, t, s.load(ctx, t, r, p), p.grid))
+}
+
+// cells renders all cells.
+func (s Subject) cells(ctx context.Context, t *testing.T, worker renderer.Engine, grid []job.Cell) map[uint32]map[string][]byte {
+	t.Helper()
+	cells := make(map[uint32]map[string][]byte)
+	for _, c := range grid {
+		cells[c.Index] = render(ctx, t, worker, c.Index)
+	}
+	return cells
+}
+
+// assemble makes the film, and returns its first file.
+func (s Subject) assemble(ctx context.Context, t *testing.T, e renderer.Engine, cells map[uint32]map[string][]byte) []byte {
+	t.Helper()
+	at := make(map[uint32][]string)
+	for cell, files := range cells {
+		for _, name := range slices.Sorted(maps.Keys(files)) {
 			// The submitter keeps each cell's files in a folder of its own.
-			at := filepath.ToSlash(filepath.Join("collected", filepath.Base(name)))
-			if err := p.engine.Out().MkdirAll("collected", 0o700); err != nil {
+			to := filepath.ToSlash(filepath.Join("collected", filepath.Base(name)))
+			if err := e.Out().MkdirAll("collected", 0o700); err != nil {
 				t.Fatal(err)
 			}
-			if err := p.engine.Out().WriteFile(at, data, 0o600); err != nil {
+			if err := e.Out().WriteFile(to, files[name], 0o600); err != nil {
 				t.Fatal(err)
 			}
-			cells[c.Index] = append(cells[c.Index], at)
+			at[cell] = append(at[cell], to)
 		}
 	}
-	film, err := p.engine.Assemble(ctx, cells, false)
+	film, err := e.Assemble(ctx, at, false)
 	if err != nil {
 		t.Fatalf("assemble: %v", err)
 	}
@@ -145,6 +165,62 @@ func (s Subject) wholeJob(t *testing.T) {
 		if info, err := os.Stat(f); err != nil || info.Size() == 0 {
 			t.Errorf("film %s: %v", f, err)
 		}
+	}
+	data, err := os.ReadFile(film.Files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// again plans a job once more, as after the end of the process that planned it, when
+// the film has been written already, too.
+func (s Subject) again(t *testing.T) {
+	ctx, r := s.start(t)
+	p := s.plan(ctx, t, r)
+	cells := s.cells(ctx, t, s.load(ctx, t, r, p), p.grid)
+	assets := make(map[string][]byte)
+	for _, f := range p.plan.Files {
+		data, err := os.ReadFile(f.Source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		assets[f.Path] = data
+	}
+	film := s.assemble(ctx, t, p.engine, cells)
+	if err := p.engine.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	e, req := take(ctx, t, r, renderer.Own), p.req
+	req.Again = &renderer.Earlier{Spec: p.plan.Spec, Plays: p.plan.Plays, File: func(path string) ([]byte, error) {
+		if data, ok := assets[path]; ok {
+			return data, nil
+		}
+		return nil, fs.ErrNotExist
+	}}
+	plan, err := e.Plan(ctx, req, nil)
+	if err != nil {
+		t.Fatalf("plan again: %v", err)
+	}
+	if !slices.Equal(plan.Plays, p.plan.Plays) || !bytes.Equal(plan.Spec, p.plan.Spec) {
+		t.Errorf("planned again, it has plays %v and spec\n%s\nbefore %v and\n%s", plan.Plays, plan.Spec, p.plan.Plays, p.plan.Spec)
+	}
+	for name, data := range render(ctx, t, e, 2) {
+		if !bytes.Equal(data, cells[2][name]) {
+			t.Errorf("cell 2 is another after it was planned again")
+		}
+	}
+	if !bytes.Equal(s.assemble(ctx, t, e, cells), film) {
+		t.Error("the film is another after it was planned again")
+	}
+
+	e = take(ctx, t, r, renderer.Own)
+	req.Again.Plays = slices.Clone(req.Again.Plays)
+	req.Again.Plays[0].Frames++
+	var changed *renderer.ChangedError
+	if _, err := e.Plan(ctx, req, nil); !errors.As(err, &changed) || changed.Text == "" {
+		t.Errorf("another frame table: %v", err)
 	}
 }
 

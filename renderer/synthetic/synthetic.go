@@ -17,6 +17,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -226,6 +227,9 @@ func (e *engine) Plan(ctx context.Context, req renderer.Request, onPlay func(ren
 	spec, err := json.Marshal(scene)
 	if err != nil {
 		return nil, fmt.Errorf("synthetic: %w", err)
+	}
+	if was := req.Again; was != nil && (!bytes.Equal(was.Spec, spec) || !slices.Equal(was.Plays, scene.Plays)) {
+		return nil, &renderer.ChangedError{Text: "other plays"}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -55,7 +55,19 @@ def plan(walker: Walker, order: dict) -> None:
     """Run the user's own command; ends the process."""
     _enter(walker, order, "plan", {"order": order})
     walker.leader = True
+    if order.get("again"):
+        order = _again(walker, order)
     Leader(walker, order).run()
+
+
+def _again(walker: Walker, order: dict) -> dict:
+    """Hold the leader to the plan that an earlier process has made of the command; the order, with what it fixed."""
+    told = json.loads(Path(order["again"]).read_text())
+    spec = told["spec"]
+    _follow(walker, spec, told["plays"])
+    shutil.copyfile(told["digests"], walker.folder / PLAN_DIGESTS)
+    walker.samples.follow(walker.folder / PLAN_DIGESTS, exact=True)
+    return {**order, "asks": spec["asks"], "seed": spec["seed"]}
 
 
 def _enter(walker: Walker, order: dict, run: str, arguments: dict[str, Any], anew: bool = False) -> None:
@@ -157,6 +169,8 @@ class Leader(hooks.Guide):
             _fail(walker, self.error or RuntimeError(text))
         if kind == "finished":
             walker.report({"t": "finished", "files": self.finished})
+        elif isinstance(self.error, Diverged):  # from an earlier plan
+            walker.report({"t": "changed", "text": str(self.error)})
         else:
             walker.report(
                 {"t": "usage_error" if kind == "usage_error" else "scene_error", "text": text[-200_000:]}
@@ -354,7 +368,7 @@ class Leader(hooks.Guide):
     def scene_ended(self, renderer: Any, scene: Any) -> None:
         """In place of CairoRenderer.scene_finished."""
         walker, writer = self.walker, renderer.file_writer
-        if not walker.leader:
+        if not walker.leader or walker.table is not None and len(walker.plays) != len(walker.table):
             walker.end_scene()
         walker.kind = features.output_kind(writer)
         walker.encoder = features.encoder_of(writer)
@@ -395,7 +409,8 @@ class Leader(hooks.Guide):
         names.write_text(json.dumps(self.trace.names(), separators=(",", ":")))
         files.append((late.NAMES, str(names)))
         digests = walker.folder / PLAN_DIGESTS
-        walker.samples.save(digests)
+        if not walker.samples.follows:
+            walker.samples.save(digests)
         files.append((digest.NAME, str(digests)))
         for at in range(0, len(files), 500):
             walker.report({"t": "files", "files": files[at : at + 500]})

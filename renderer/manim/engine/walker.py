@@ -107,7 +107,10 @@ class Walker:
         self.in_play = True
         self.play_first, self.play_steps, self._sampled = self.frame, 0, -1
         if self.table is not None:
-            cached = len(self.plays) in self.hidden
+            hidden = len(self.plays) in self.hidden
+            if self.leader and hidden and write and not cached:
+                raise Diverged(f"play {len(self.plays)} was in Manim's cache, and is there no more")
+            cached = hidden
         self.play_counts = counts = write and not cached
         self.play_hidden = write and cached
         self.needs_pixels = self.draw_all
