@@ -27,6 +27,7 @@ type Parts struct {
 	Records  Records    // what outlives the node
 	Advert   job.Advert // what this node says of itself, before the renderer is known
 	Scratch  string     // folder whose disk fills up; "": not looked at
+	OwnFirst bool       // nothing is done for others while a job of this node goes on, from its start on
 	Log      *slog.Logger
 }
 

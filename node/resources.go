@@ -38,9 +38,10 @@ func (n *Node) followResources() {
 	} else {
 		n.parts.Renderer.Warm(renderer.Own, envs[0].Fingerprint)
 		n.keepKnown(envs)
+		n.ownFirst(envs)
 		tier, err := n.parts.Renderer.Sandbox(n.ctx)
 		n.warnAdvert(func(a *job.Advert) {
-			a.Environments, a.Sandbox = envs, tier
+			a.Environments, a.Sandbox, a.Lacks = envs, tier, ""
 			if err != nil {
 				a.Sandbox, a.Lacks = "none", short(err)
 			}
@@ -64,6 +65,44 @@ func (n *Node) followResources() {
 			return
 		case <-tick.C:
 			n.warnAdvert(func(*job.Advert) {})
+		}
+	}
+}
+
+// ownFirstEvery is how often a node that was started for a job of its user looks
+// whether there still is one.
+const ownFirstEvery = 5 * time.Second
+
+// ownFirst waits, on a node that was started for a job of its user, until there
+// has been none for a while: trying the sandbox and warming engines for others
+// takes a second of all cores. What a peer needs to be of use to the job is told
+// at once.
+func (n *Node) ownFirst(envs []job.Environment) {
+	if !n.parts.OwnFirst {
+		return
+	}
+	for _, env := range envs {
+		if env.SelfTest == "" {
+			n.selfTest(env.Fingerprint)
+		}
+	}
+	n.warnAdvert(func(a *job.Advert) {
+		a.Environments, a.Sandbox, a.Lacks = envs, "none", "it was started for a job of its user, which comes first"
+	})
+	look := time.NewTicker(ownFirstEvery)
+	defer look.Stop()
+	for idle := false; ; {
+		select {
+		case <-look.C:
+		case <-n.ctx.Done():
+			return
+		}
+		n.mu.Lock()
+		was := idle
+		idle = len(n.published) == 0
+		n.mu.Unlock()
+		if was && idle {
+			return
 		}
 	}
 }
