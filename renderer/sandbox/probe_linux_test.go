@@ -25,6 +25,34 @@ func python(t testing.TB) (string, Runtime) {
 	return name, Runtime{ReadOnly: strings.Fields(string(text)), Check: []string{name, "-I", "-c", "pass"}}
 }
 
+// reachableStage is set in the copy of the test program that probeReachable runs.
+const reachableStage = "SANDBOX_TEST_REACHABLE"
+
+// probeReachable runs the probes of Basic in a copy of this program that the
+// user of root's jobs can reach: go test keeps its own to its user, as root's home
+// keeps Manim. TestManim shows Manim in Basic where that user can reach it.
+func probeReachable(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reachable := scratch(t)
+	if err := os.WriteFile(reachable, program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), reachable, "-test.run=^TestProbe$/^basic$", "-test.v")
+	cmd.Env = append(os.Environ(), reachableStage+"=1", "MESHNODE_PYTHON=")
+	text, err := cmd.CombinedOutput()
+	t.Logf("%s", text)
+	if err != nil || !strings.Contains(string(text), "--- PASS: TestProbe/basic") {
+		t.Errorf("the probes in %s: %v", reachable, err)
+	}
+}
+
 func TestProbe(t *testing.T) {
 	_, r := python(t)
 	secret := t.TempDir()
@@ -38,6 +66,10 @@ func TestProbe(t *testing.T) {
 	r.Secret, r.ReadOnly = append(r.Secret, secret), append(r.ReadOnly, managed)
 	for _, tier := range boxedTiers {
 		t.Run(string(tier), func(t *testing.T) {
+			if tier == Basic && os.Geteuid() == 0 && os.Getenv(reachableStage) == "" {
+				probeReachable(t)
+				return
+			}
 			trial := ProbeTier(t.Context(), tier, r, filepath.Dir(scratch(t)))
 			for _, p := range trial.Probes {
 				t.Logf("%-45s %v %s", p.Name, p.Passed, p.Detail)
