@@ -62,11 +62,11 @@ demo: setup-for-demo
 test: setup-for-test
 	@$(SETUP_OLDER)
 	go vet ./...
-	go test $$(go list ./... | grep -v '/e2e')
+	go test -timeout 20m $$(go list ./... | grep -v '/e2e')
 ifdef MESHNODE_PYTHON_OLDER
-	MESHNODE_PYTHON=$$MESHNODE_PYTHON_OLDER go test ./renderer/manim
+	MESHNODE_PYTHON=$$MESHNODE_PYTHON_OLDER go test -timeout 20m ./renderer/manim
 endif
-	CGO_ENABLED=1 go test -race $(RACE)
+	CGO_ENABLED=1 go test -race -timeout 20m $(RACE)
 	go test -count=1 -timeout 20m ./e2e/...
 
 bench: setup-for-demo
