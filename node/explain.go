@@ -102,10 +102,7 @@ func (n *Node) explain(ctx context.Context, p *publication, plan *renderer.Plan,
 // sampleOrder returns the cells to draw: one of each play, from its middle, those
 // of the longest plays first; then others of plays with many.
 func sampleOrder(plays []job.Play, grid []job.Cell) []job.Cell {
-	of := make([][]job.Cell, len(plays))
-	for _, c := range grid {
-		of[c.Play] = append(of[c.Play], c)
-	}
+	of := byPlay(plays, grid)
 	longest := make([]int, len(plays))
 	for i := range longest {
 		longest[i] = i
@@ -120,6 +117,15 @@ func sampleOrder(plays []job.Play, grid []job.Cell) []job.Cell {
 		}
 	}
 	return order
+}
+
+// byPlay returns the cells of each play.
+func byPlay(plays []job.Play, grid []job.Cell) [][]job.Cell {
+	of := make([][]job.Cell, len(plays))
+	for _, c := range grid {
+		of[c.Play] = append(of[c.Play], c)
+	}
+	return of
 }
 
 // sampled is what was drawn of a play.
@@ -171,6 +177,14 @@ func sample(ctx context.Context, engine renderer.Engine, order []job.Cell, slots
 	return context.Cause(ctx)
 }
 
+func (s *sampled) add(o sampled) {
+	s.cells += o.cells
+	s.frames += o.frames
+	s.weight += o.weight
+	s.raster += o.raster
+	s.encode += o.encode
+}
+
 // rates are what drawing and encoding cost: a frame of moving plays, a picture
 // of frozen ones and what they weigh.
 type rates struct{ raster, encode float64 }
@@ -186,12 +200,35 @@ func (s sampled) rates(frozen bool, otherwise rates) rates {
 	return rates{s.raster / float64(s.frames), s.encode / float64(s.frames)}
 }
 
-func (s *sampled) add(o sampled) {
-	s.cells += o.cells
-	s.frames += o.frames
-	s.weight += o.weight
-	s.raster += o.raster
-	s.encode += o.encode
+// prices says what cells cost: by the samples of their play or, without any, by
+// those of the others.
+type prices struct {
+	of             []sampled // by play
+	moving, frozen rates
+}
+
+func newPrices(plays []job.Play, of []sampled) prices {
+	var moving, frozen sampled
+	for i, s := range of {
+		if plays[i].Frozen {
+			frozen.add(s)
+		} else {
+			moving.add(s)
+		}
+	}
+	p := prices{of: of}
+	p.moving = moving.rates(false, frozen.rates(true, rates{}))
+	p.frozen = frozen.rates(true, p.moving)
+	return p
+}
+
+func (p prices) cell(c job.Cell) (raster, encode float64) {
+	if c.Frozen {
+		r := p.of[c.Play].rates(true, p.frozen)
+		return r.raster, r.encode * c.Weight()
+	}
+	r := p.of[c.Play].rates(false, p.moving)
+	return r.raster * float64(c.Frames), r.encode * float64(c.Frames)
 }
 
 // explained counts up what the walk and the samples have found. cellFrames is
@@ -202,71 +239,58 @@ func explained(plan *renderer.Plan, samples []sampled, cellFrames, slots uint32)
 		Name: plan.Name, Cells: uint32(len(grid)), FPS: plan.FPS, Width: plan.Width, Height: plan.Height, Slots: slots,
 		Plays: []PlayCost{}, Forecast: []Estimate{},
 	}
-	var moving, frozen sampled
-	for i, s := range samples {
-		if plan.Plays[i].Frozen {
-			frozen.add(s)
-		} else {
-			moving.add(s)
-		}
-	}
-	usual := moving.rates(false, frozen.rates(true, rates{}))
-	still := frozen.rates(true, usual)
-	for i, p := range plan.Plays {
-		cost := PlayCost{Frames: p.Frames, Frozen: p.Frozen, Drawn: samples[i].frames}
+	prices := newPrices(plan.Plays, samples)
+	var cells []scheduler.CellCost
+	var known []float64 // when the walk has passed the play of each cell
+	walked := 0.0       // seconds
+	skipped := 0.0      // of these, in plays without cells since the last cell
+	for i, of := range byPlay(plan.Plays, grid) {
+		play := PlayCost{Frames: plan.Plays[i].Frames, Frozen: plan.Plays[i].Frozen, Drawn: samples[i].frames}
 		if i < len(plan.Costs) {
-			cost.Name, cost.Walk, cost.Outlines = plan.Costs[i].Name, plan.Costs[i].Walk, plan.Costs[i].Outlines
+			play.Name, play.Walk, play.Outlines = plan.Costs[i].Name, plan.Costs[i].Walk, plan.Costs[i].Outlines
 		}
-		ex.Plays = append(ex.Plays, cost)
-	}
-	cells := make([]scheduler.CellCost, len(grid))
-	passed := 0 // plays whose walk is counted
-	for i, c := range grid {
-		play := &ex.Plays[c.Play]
-		r, raster, encode := rates{}, 0.0, 0.0
-		if c.Frozen {
-			r = samples[c.Play].rates(true, still)
-			raster, encode = r.raster, r.encode*c.Weight()
-		} else {
-			r = samples[c.Play].rates(false, usual)
-			raster, encode = r.raster*float64(c.Frames), r.encode*float64(c.Frames)
+		walked += play.Walk + play.Outlines
+		if len(of) == 0 {
+			skipped += play.Walk
 		}
-		play.Raster += raster
-		play.Encode += encode
-		cells[i] = scheduler.CellCost{Render: raster + encode, Walk: play.Walk * float64(c.Frames) / float64(play.Frames)}
-		for ; passed < int(c.Play); passed++ {
-			if skipped := ex.Plays[passed]; skipped.Frames == 0 {
-				cells[i].Walk += skipped.Walk
-			}
+		for _, c := range of {
+			raster, encode := prices.cell(c)
+			play.Raster += raster
+			play.Encode += encode
+			walk := skipped + play.Walk*float64(c.Frames)/float64(play.Frames)
+			cells, known, skipped = append(cells, scheduler.CellCost{Render: raster + encode, Walk: walk}), append(known, walked), 0
+			ex.Longest = max(ex.Longest, milli(raster+encode))
 		}
-		ex.Longest = max(ex.Longest, cells[i].Render)
+		ex.count(play)
 	}
-	for i := range ex.Plays {
-		play := &ex.Plays[i]
-		ex.Frames += play.Frames
-		ex.Drawn += play.Drawn
-		ex.Walk += play.Walk
-		ex.Outlines += play.Outlines
-		ex.Raster += play.Raster
-		ex.Encode += play.Encode
-		play.Walk, play.Outlines, play.Raster, play.Encode = milli(play.Walk), milli(play.Outlines), milli(play.Raster), milli(play.Encode)
-	}
-	ex.forecast(cells, ex.Walk+ex.Outlines)
-	ex.Walk, ex.Outlines, ex.Raster, ex.Encode, ex.Longest = milli(ex.Walk), milli(ex.Outlines), milli(ex.Raster), milli(ex.Encode), milli(ex.Longest)
+	ex.forecast(cells, known, walked)
 	return ex
 }
 
-// forecast says how long the job takes with more and more nodes. The plan comes
-// first; a node alone draws meanwhile, on the cores that do not walk.
-func (ex *Explanation) forecast(cells []scheduler.CellCost, plan float64) {
+// count takes a play into the sums. Figures are rounded, for people and programs.
+func (ex *Explanation) count(p PlayCost) {
+	p.Walk, p.Outlines, p.Raster, p.Encode = milli(p.Walk), milli(p.Outlines), milli(p.Raster), milli(p.Encode)
+	ex.Plays = append(ex.Plays, p)
+	ex.Frames += p.Frames
+	ex.Drawn += p.Drawn
+	ex.Walk = milli(ex.Walk + p.Walk)
+	ex.Outlines = milli(ex.Outlines + p.Outlines)
+	ex.Raster = milli(ex.Raster + p.Raster)
+	ex.Encode = milli(ex.Encode + p.Encode)
+}
+
+func milli(seconds float64) float64 { return math.Round(seconds*1000) / 1000 }
+
+// forecast says how long the job takes with more and more nodes: the plan comes
+// first. known is when the walk has passed the play of each cell.
+func (ex *Explanation) forecast(cells []scheduler.CellCost, known []float64, plan float64) {
 	if len(cells) == 0 {
 		return
 	}
+	alone := rendersAlone(cells, known, plan, int(ex.Slots))
 	for i, t := range scheduler.Forecast(cells, int(ex.Slots), mostNodes) {
-		if t += plan; i == 0 {
-			t = max(plan, t-plan*float64(ex.Slots-1)/float64(ex.Slots))
-		} else {
-			t = min(t, ex.Forecast[0].Seconds)
+		if t = min(plan+t, alone); i == 0 {
+			t = alone
 		}
 		ex.Forecast = append(ex.Forecast, Estimate{i + 1, milli(t)})
 		if i == 0 || ex.Forecast[i-1].Seconds-t >= enoughGain*ex.Forecast[i-1].Seconds {
@@ -275,5 +299,19 @@ func (ex *Explanation) forecast(cells []scheduler.CellCost, plan float64) {
 	}
 }
 
-// milli rounds seconds for people and programs.
-func milli(s float64) float64 { return math.Round(s*1000) / 1000 }
+// rendersAlone returns when one node is done. While a core walks, the others draw
+// the plays that it has passed.
+func rendersAlone(cells []scheduler.CellCost, known []float64, plan float64, slots int) float64 {
+	free := make([]float64, slots) // when each core is
+	free[0] = plan
+	for i, c := range cells {
+		next := 0
+		for k := range free {
+			if max(free[k], known[i]) < max(free[next], known[i]) {
+				next = k
+			}
+		}
+		free[next] = max(free[next], known[i]) + c.Render + c.Walk
+	}
+	return slices.Max(free)
+}
