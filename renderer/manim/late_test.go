@@ -52,8 +52,8 @@ func TestSurvey(t *testing.T) {
 	} {
 		cmd := exec.CommandContext(t.Context(), python, "-c", `
 import os, sys
-sys.path.insert(0, "engine")
-import late
+sys.path.insert(0, ".")
+from engine import late
 home, root, folders, listed = sys.argv[1:]
 at = lambda names: [os.path.normpath(os.path.join(home, name)) for name in names.split()]
 closed = lambda path: os.path.exists(os.path.join(path, "pyvenv.cfg"))

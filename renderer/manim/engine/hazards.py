@@ -29,7 +29,7 @@ from manim import Scene
 from manim.mobject.mobject import Mobject
 from manim.renderer.cairo_renderer import CairoRenderer
 
-from . import source
+from . import audit, source
 from .trace import _environment, _inside
 
 _BETWEEN = ("random", "secrets", "uuid", __name__)  # pass on what their callers ask for
@@ -81,18 +81,18 @@ def _asker() -> tuple[FrameType | None, str]:
 
 
 def watch_network(asked: Asked) -> None:
-    """Tell the user when the scene, or a library for it, connects to something. Audit hooks stay for ever."""
+    """Tell the user when the scene, or a library for it, connects to something."""
 
-    def audit(event: str, args: tuple) -> None:
-        if event == "socket.connect" and isinstance(args[1], tuple):
-            host, port = args[1][:2]
+    def connected(_socket: Any, address: Any) -> None:
+        if isinstance(address, tuple):
+            host, port = address[:2]
             asked.tell(
                 "network",
                 f"the scene uses the network ({host}, port {port}): other nodes have none, "
                 "and leave the job where it fails without",
             )
 
-    sys.addaudithook(audit)
+    audit.listen("socket.connect", connected)
 
 
 def _is_python(frame: FrameType | None) -> bool:

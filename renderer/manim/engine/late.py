@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Container, Iterable
@@ -20,6 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from . import audit
 
 NAMES = "names.json"  # in the shipped set: [[path, bytes, time in ns], ...], a folder's path ending in "/"
 MOST = 5000  # names
@@ -152,13 +153,12 @@ class Opener:
     def install(self, fail: Callable[[str], None]) -> None:
         """Watch every open of Python's from now on. fail: ends the process, when a file cannot be had."""
         self._fail = fail
-        sys.addaudithook(self._audit)
+        audit.listen("open", lambda path, mode, flags: self.bring(path))
+        audit.listen("sqlite3.connect", self._connect)
 
-    def _audit(self, event: str, args: tuple) -> None:
-        if event == "open":
-            self.bring(args[0])
-        elif event == "sqlite3.connect" and isinstance(args[0], str):
-            self.bring(database(args[0]))
+    def _connect(self, path: Any) -> None:
+        if isinstance(path, str):
+            self.bring(database(path))
 
     def bring(self, path: Any) -> None:
         """Have the bytes of a file that is about to be read, if it is one that was only named."""

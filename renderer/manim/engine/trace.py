@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from importlib.util import source_from_cache
 from typing import Any
 
-from . import late, private, source
+from . import audit, late, private, source
 
 _READ_ONLY = os.O_RDONLY | os.O_CLOEXEC
 _SMALL = 64 << 20  # bytes
@@ -70,9 +70,13 @@ class Trace:
         self._paused = 0
 
     def start(self) -> None:
-        """Begin to record. It cannot be ended: audit hooks stay with their process (and its forks)."""
+        """Begin to record. It cannot be ended."""
         self._pid = os.getpid()
-        sys.addaudithook(self._audit)
+        audit.listen("open", self._opened)
+        audit.listen("sqlite3.connect", self._connected)
+        audit.listen("os.listdir", self._listed_folder)
+        audit.listen("os.scandir", self._listed_folder)
+        audit.listen("subprocess.Popen", self._started)
         self._wrap_c_opens()
 
     @contextmanager
@@ -84,23 +88,25 @@ class Trace:
         finally:
             self._paused -= 1
 
-    def _audit(self, event: str, args: tuple) -> None:
-        if event == "open":
-            path, _, flags = args
-            if isinstance(path, (str, bytes, os.PathLike)):
-                self.note(
-                    path, bool(flags & ~_READ_ONLY & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC))
-                )
-        elif event == "sqlite3.connect" and isinstance(args[0], (str, bytes)):
-            self.note(late.database(os.fsdecode(args[0])), False)
-        elif event in ("os.listdir", "os.scandir") and self._active() and not _importing():
+    def _opened(self, path: Any, _mode: Any, flags: int) -> None:
+        if isinstance(path, (str, bytes, os.PathLike)):
+            self.note(path, bool(flags & ~_READ_ONLY & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)))
+
+    def _connected(self, path: Any) -> None:
+        if isinstance(path, (str, bytes)):
+            self.note(late.database(os.fsdecode(path)), False)
+
+    def _listed_folder(self, path: Any) -> None:
+        if self._active() and not _importing():
             with suppress(TypeError):  # a descriptor
-                self._listed.add(os.path.abspath(os.fsdecode(args[0] or ".")))
-        elif event == "subprocess.Popen" and self._active():
-            arguments, folder = args[1], args[2] or os.getcwd()
-            for text in arguments if isinstance(arguments, (list, tuple)) else ():
-                with suppress(TypeError, ValueError):
-                    self._handed.add(os.path.join(os.fsdecode(folder), os.fsdecode(text)))
+                self._listed.add(os.path.abspath(os.fsdecode(path or ".")))
+
+    def _started(self, _program: Any, arguments: Any, folder: Any, _env: Any) -> None:
+        if not self._active():
+            return
+        for text in arguments if isinstance(arguments, (list, tuple)) else ():
+            with suppress(TypeError, ValueError):
+                self._handed.add(os.path.join(os.fsdecode(folder or os.getcwd()), os.fsdecode(text)))
 
     def _active(self) -> bool:
         return not self._paused and self._pid == os.getpid()
@@ -302,7 +308,7 @@ def _is_small(path: str) -> bool:
 
 def _importing() -> bool:
     """Whether it is Python's search for modules that has raised the event now being heard."""
-    return sys._getframe(2).f_code.co_filename.startswith("<frozen importlib")
+    return sys._getframe(3).f_code.co_filename.startswith("<frozen importlib")
 
 
 def named(what: str, paths: list[str]) -> str:
