@@ -54,7 +54,7 @@ const stateAlone = "alone"
 
 // planAlone plans a scene again in a new engine, which draws it on the way: one
 // walk, as the program itself would make it.
-func (n *Node) planAlone(ctx context.Context, p *publication, req PublishRequest, why *aloneError) (*renderer.Plan, []NodeFrames, error) {
+func (n *Node) planAlone(ctx context.Context, p *publication, req PublishRequest, why *aloneError) ([]NodeFrames, error) {
 	p.emit(Event{Event: "note", Text: why.reason + ": this node renders it alone, from its start"})
 	if p.stream != nil { // what was to be watched was of another film
 		p.stream.end()
@@ -66,11 +66,11 @@ func (n *Node) planAlone(ctx context.Context, p *publication, req PublishRequest
 	n.mu.Unlock()
 	plan, err := n.walk(ctx, p, req, p.man.Need.Fingerprint, true)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	frames := uint32(0)
 	for _, play := range plan.Plays {
 		frames += play.Frames
 	}
-	return plan, []NodeFrames{{Peer: n.self, Name: n.nameOf(n.self), Self: true, Frames: frames}}, nil
+	return []NodeFrames{{Peer: n.self, Name: n.nameOf(n.self), Self: true, Frames: frames}}, nil
 }

@@ -160,7 +160,7 @@ func (n *Node) film(ctx context.Context, p *publication, req PublishRequest) (*f
 		var alone *aloneError
 		cells, err = n.distribute(ctx, p, plan, req)
 		if errors.As(err, &alone) {
-			plan, nodes, err = n.planAlone(ctx, p, req, alone)
+			nodes, err = n.planAlone(ctx, p, req, alone)
 		}
 		if err != nil {
 			return nil, err
