@@ -48,7 +48,7 @@ func TestChoose(t *testing.T) {
 // for.
 func TestTwoEnvironments(t *testing.T) {
 	python, older := os.Getenv("MESHNODE_PYTHON"), os.Getenv("MESHNODE_PYTHON_OLDER")
-	if python == "" || older == "" {
+	if python == "" || older == "" || python == older {
 		t.Skip("MESHNODE_PYTHON and MESHNODE_PYTHON_OLDER name no two Pythons with Manim")
 	}
 	home := t.TempDir()

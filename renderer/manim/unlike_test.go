@@ -35,7 +35,7 @@ func planUnlike(t *testing.T, r *Renderer, dir, scene string, req renderer.Reque
 // second walk on the same computer tells whose fault it is.
 func TestWalksAreCompared(t *testing.T) {
 	r := realRenderer(t)
-	defer r.Close()
+	t.Cleanup(func() { r.Close() })
 	if _, err := r.Sandbox(t.Context()); err != nil {
 		t.Skip(err)
 	}
@@ -59,6 +59,7 @@ func TestWalksAreCompared(t *testing.T) {
 		{scene: "NeedsTheme", differs: "the scene fails here, but not where it was planned: KeyError: 'TEST_THEME'"},
 	} {
 		t.Run(test.scene, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			if err := os.CopyFS(dir, os.DirFS("testdata/scenes")); err != nil {
 				t.Fatal(err)
