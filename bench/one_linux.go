@@ -81,16 +81,10 @@ func (b *bench) cold(s scene, quality, media string) (cost, error) {
 	}
 	cmd := command(nil, "publish", "--home", home, "--no-mdns", quality, "--seed", "0", "--progress_bar", "none", "--media_dir", media, s.file, s.name)
 	cmd.Dir = filepath.Dir(s.file)
-	before, err := spent()
-	if err != nil {
-		return cost{}, err
-	}
+	before := spent()
 	c, err := run(cmd)
-	if err := errors.Join(err, reap()); err != nil { // the node ends a little later
-		return cost{}, err
-	}
-	after, err := spent()
-	return cost{c.wall, after - before}, err
+	err = errors.Join(err, reap()) // the node ends a little later
+	return cost{c.wall, spent() - before}, err
 }
 
 func (b *bench) warm(s scene, quality, media string) (c cost, err error) {
@@ -108,10 +102,5 @@ func (b *bench) warm(s scene, quality, media string) (c cost, err error) {
 	}
 	cmd := command(nil, "publish", "--home", home, quality, "--seed", "0", "--progress_bar", "none", "--media_dir", media, s.file, s.name)
 	cmd.Dir = filepath.Dir(s.file)
-	before := cpuOf(n.process.Process.Pid)
-	if c, err = run(cmd); err != nil {
-		return c, err
-	}
-	c.cpu += cpuOf(n.process.Process.Pid) - before
-	return c, nil
+	return run(cmd)
 }

@@ -57,25 +57,19 @@ func (at *place) command(name string, args ...string) *exec.Cmd {
 type cost struct{ wall, cpu float64 } // seconds
 
 // run runs a command to its end and returns what it took. The CPU time is that
-// of the command and of all it started.
+// of the command, of all it started, and of nodes that run meanwhile.
 func run(cmd *exec.Cmd) (cost, error) {
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
-	before, err := spent()
-	if err != nil {
-		return cost{}, err
-	}
-	begun := time.Now()
+	begun, before := time.Now(), spent()
 	if err := cmd.Run(); err != nil {
 		return cost{}, fmt.Errorf("%q: %w\n%s", cmd.Args, err, &said)
 	}
-	wall := time.Since(begun).Seconds()
-	after, err := spent()
-	return cost{wall, after - before}, err
+	return cost{time.Since(begun).Seconds(), spent() - before}, nil
 }
 
-// adopt makes this process the parent of what its children leave behind, so
-// that spent counts that too.
+// adopt makes this process the parent of what its children leave behind: else
+// spent would lose sight of that.
 func adopt() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
 
 // reapTime bounds the wait for what a command has left behind.
@@ -97,11 +91,13 @@ func reap() error {
 	return fmt.Errorf("a node has not ended within %v", reapTime)
 }
 
-// spent returns the CPU seconds of all children that have ended.
-func spent() (float64, error) {
-	var u syscall.Rusage
-	err := syscall.Getrusage(syscall.RUSAGE_CHILDREN, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds(), err
+// spent returns the CPU seconds of all descendants so far, ended or not.
+func spent() float64 {
+	var own syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &own); err != nil {
+		panic(err) // of a wrong argument
+	}
+	return cpuOf(os.Getpid()) - time.Duration(own.Utime.Nano()+own.Stime.Nano()).Seconds()
 }
 
 // stat is one process as /proc shows it.
