@@ -15,39 +15,12 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import NEVER, PLAN_DIGESTS, VERSION, grid, late
+from . import NEVER, PLAN_DIGESTS, VERSION, choice, grid, late
+from .choice import Body
 from .protocol import Channel, Closed, Pipes
-
-CHECKPOINTS = 12  # parked forks kept per job, besides the walkers that have just drawn a cell
-
-
-@dataclass(eq=False)
-class Body:
-    """A walker, as the hub sees it."""
-
-    channel: Channel
-    pid: int = 0  # of walkers that the hub itself forked
-    standing: bool = False  # waiting for orders at frame
-    frame: int = 0
-    walk: float = 0.0  # CPU seconds of the walk to where it stands
-    cell: int | None = None  # drawing it, or about to
-    dropped: bool = False  # has been told to leave that cell
-    drew: bool = False  # has drawn a cell: it goes on itself, checkpoints are forked
-    leader: bool = False  # makes the plan
-    checking: bool = False  # walks once more, to see whether the scene plays as planned
-    ended: bool = False  # the leader, at the end of the scene
-    guide: bool = False  # a worker's walker that goes ahead and is forked where cells begin
-    goal: int = 0  # the frame at which the guide will stand
-    coming: list[dict] = field(default_factory=list)  # orders for forks of the guide, at or after its goal
-    forking: list[dict] = field(default_factory=list)  # orders for forks that have been asked for
-    first_order: dict | None = None  # for when a fresh fork reports
-
-    def fileno(self) -> int:
-        return self.channel.fileno()
 
 
 def main() -> int:
@@ -422,7 +395,7 @@ class Hub:
     def dispatch(self) -> None:
         """Give wanted cells to walkers while there are free slots."""
         while self.wanted and self.busy() < (self.ahead or self.slots):
-            cell = self.choose()
+            cell = choice.next_cell(self.wanted, self.grid(), self.bodies)
             self.wanted.remove(cell)
             if not self.assign(self.grid()[cell]):
                 self.wanted.insert(0, cell)
@@ -430,28 +403,6 @@ class Hub:
 
     def busy(self) -> int:
         return sum((body.cell is not None) + len(body.coming) + len(body.forking) for body in self.bodies)
-
-    def choose(self) -> int:
-        """The cell that a free slot should draw next.
-
-        A walker that stands at a cell's start goes on with it. Else runs that another walker will come to by itself
-        are split in their middle, so that walkers seldom have to step over what others draw.
-        """
-        cells = self.grid()
-        standing = {body.frame for body in self.bodies if body.standing and body.drew}
-        for cell in self.wanted:
-            if cells[cell].first in standing:
-                return cell
-        next_of_others = {body.cell + 1 for body in self.bodies if body.cell is not None}
-        runs: list[list[int]] = []
-        for cell in sorted(self.wanted):
-            if runs and runs[-1][-1] == cell - 1:
-                runs[-1].append(cell)
-            else:
-                runs.append([cell])
-        free = [run for run in runs if run[0] not in next_of_others]
-        run = max(free or runs, key=len)
-        return run[0] if free else run[len(run) // 2]
 
     def assign(self, cell: grid.Cell) -> bool:
         """Have the walker that stands nearest before the cell draw it, or a fork of it; False if none can yet."""
@@ -512,18 +463,8 @@ class Hub:
 
     def thin_out(self) -> None:
         """Keep few walkers that only stand."""
-        checkpoints = [
-            b for b in self.bodies if b.standing and not (b.drew or b.guide or b.ended or b.forking)
-        ]
-        checkpoints.sort(key=lambda b: b.walk)
-        while len(checkpoints) > CHECKPOINTS:
-            # Lose the one that leaves the shortest gap, in seconds of walking; never the first or the last.
-            gaps = range(1, len(checkpoints) - 1)
-            at = min(gaps, key=lambda i: checkpoints[i + 1].walk - checkpoints[i - 1].walk)
-            self.dismiss(checkpoints.pop(at))
-        idle = [b for b in self.bodies if b.standing and b.drew]
-        if len(idle) > self.slots:
-            self.dismiss(min(idle, key=lambda b: b.frame))
+        for body in choice.spare(self.bodies, self.slots):
+            self.dismiss(body)
 
     def dismiss(self, body: Body) -> None:
         body.standing = False
