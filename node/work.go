@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -155,6 +156,7 @@ func (n *Node) renderCell(ctx context.Context, w *work, cell uint32) (scheduler.
 	if err != nil {
 		return scheduler.Rendered{}, err
 	}
+	start := time.Now()
 	out, err := engine.Render(ctx, cell)
 	if errors.Is(err, renderer.ErrEnded) {
 		n.dropEngine(w, engine) // the next cell takes another
@@ -162,15 +164,15 @@ func (n *Node) renderCell(ctx context.Context, w *work, cell uint32) (scheduler.
 	if err != nil {
 		return scheduler.Rendered{}, err
 	}
-	sources := make([]blockstore.Source, len(out.Files))
-	limit := outputLimit(w.man, cell)
-	for i, name := range out.Files {
-		f, size, err := renderer.OpenOutput(engine.Out(), name, limit)
-		if err != nil {
-			return scheduler.Rendered{}, err
-		}
-		defer f.Close()
-		sources[i] = blockstore.Source{Path: name, Size: size, Open: func() (io.ReadCloser, error) { return io.NopCloser(f), nil }}
+	w.mu.Lock()
+	own := w.own
+	w.mu.Unlock()
+	if !own { // what a stranger's engine says of itself
+		out.Seconds = min(max(out.Seconds, 0), time.Since(start).Seconds())
+	}
+	sources, err := outputs(engine.Out(), out.Files, w.man, cell)
+	if err != nil {
+		return scheduler.Rendered{}, err
 	}
 	cid, set, err := n.parts.Store.Import(ctx, sources)
 	if err != nil {
@@ -185,14 +187,47 @@ func (n *Node) renderCell(ctx context.Context, w *work, cell uint32) (scheduler.
 	return scheduler.Rendered{Job: w.job, Cell: cell, Output: cid, Size: set.Size(), Seconds: out.Seconds}, nil
 }
 
+// outputs returns the files of a cell, which an engine has named, after a look at
+// each. One is open at a time: a stranger's engine may name many.
+func outputs(out *os.Root, names []string, m *job.Manifest, cell uint32) ([]blockstore.Source, error) {
+	most, left := outputFiles(m, cell), outputLimit(m, cell)
+	if len(names) > most {
+		return nil, fmt.Errorf("cell %d: %d files, at most %d allowed", cell, len(names), most)
+	}
+	sources := make([]blockstore.Source, len(names))
+	for i, name := range names {
+		f, size, err := renderer.OpenOutput(out, name, left)
+		if err != nil {
+			return nil, err
+		}
+		f.Close()
+		left -= size
+		open := func() (io.ReadCloser, error) {
+			f, _, err := renderer.OpenOutput(out, name, size)
+			return f, err
+		}
+		sources[i] = blockstore.Source{Path: name, Size: size, Open: open}
+	}
+	return sources, nil
+}
+
+// outputFiles bounds the files of a cell: a film, or a picture for each frame.
+func outputFiles(m *job.Manifest, cell uint32) int { return max(1, int(framesOf(m, cell))) }
+
 // outputLimit bounds the bytes of a cell: no output is larger than its raw
 // pictures, and a little for containers.
 func outputLimit(m *job.Manifest, cell uint32) int64 {
-	frames := int64(1)
-	if grid := m.Grid(); int(cell) < len(grid) {
-		frames = int64(grid[cell].Frames)
-	}
+	frames := max(1, framesOf(m, cell))
 	return min(job.MaxSetSize, 16<<20+frames*int64(m.Width)*int64(m.Height)*4*11/10)
+}
+
+// framesOf returns the length of a cell, 0 if there is none of that number.
+func framesOf(m *job.Manifest, cell uint32) int64 {
+	grid := m.Grid()
+	if int(cell) >= len(grid) {
+		return 0
+	}
+	return int64(grid[cell].Frames)
 }
 
 // dropEngine forgets an engine that has ended, unless another goroutine already
