@@ -24,10 +24,10 @@ type Parts struct {
 	Network  p2p.Network
 	Store    blockstore.Store
 	Renderer renderer.Renderer
-	Records  Records    // what outlives the node
-	Advert   job.Advert // what this node says of itself, before the renderer is known
-	Scratch  string     // folder whose disk fills up; "": not looked at
-	OwnFirst bool       // nothing is done for others while a job of this node goes on, from its start on
+	Records  Records                           // what outlives the node
+	Advert   job.Advert                        // what this node says of itself, before the renderer is known
+	Free     func() (bytes uint64, known bool) // on the disk that the node fills; nil: not known
+	OwnFirst bool                              // nothing is done for others while a job of this node goes on, from its start on
 	Log      *slog.Logger
 }
 
@@ -54,6 +54,7 @@ type Node struct {
 
 	mu        sync.Mutex // guards what follows
 	advert    job.Advert
+	full      bool // the disk has hardly any room
 	readiness readiness
 	works     map[job.ID]*work
 	published map[job.Nonce]*publication

@@ -39,16 +39,24 @@ func newMesh(t *testing.T) *mesh {
 // add starts a node whose renderer is r.
 func (m *mesh) add(r *synthetic.Renderer, slots uint32) *Node {
 	m.t.Helper()
+	return m.join(r, slots, func(*Parts) {})
+}
+
+// join starts a node with other parts.
+func (m *mesh) join(r *synthetic.Renderer, slots uint32, change func(*Parts)) *Node {
+	m.t.Helper()
 	r.Scratch = m.t.TempDir()
 	net, err := m.board.NewMemory("test", uint64(len(m.nodes)+1))
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	n, err := New(Parts{
+	parts := Parts{
 		Network: net, Store: blockstore.NewMemory(m.loop.Join(net.Self())), Renderer: r, Records: new(MemoryRecords),
 		Advert: job.Advert{Name: fmt.Sprintf("node%d", len(m.nodes)), Slots: slots, Speed: 1},
 		Log:    slog.New(slog.NewTextHandler(m.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
-	})
+	}
+	change(&parts)
+	n, err := New(parts)
 	if err != nil {
 		m.t.Fatal(err)
 	}

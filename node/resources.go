@@ -213,7 +213,16 @@ func (n *Node) Pause(paused bool) error {
 func (n *Node) currentAdvert() job.Advert {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.advert
+	return n.tellable()
+}
+
+// tellable returns what this node says of itself now. n.mu is held.
+func (n *Node) tellable() job.Advert {
+	a := n.advert
+	if n.full {
+		a.Slots, a.Lacks = 0, fmt.Sprintf("the disk is nearly full: %d MiB are free, others' jobs need %d", a.Disk>>20, minFree>>20)
+	}
+	return a
 }
 
 // changeAdvert changes what this node says of itself, to the scheduler and to
@@ -222,9 +231,17 @@ func (n *Node) changeAdvert(change func(*job.Advert)) error {
 	n.mu.Lock()
 	change(&n.advert)
 	n.advert.V = job.Version
-	n.advert.Disk, _ = freeDisk(n.parts.Scratch)
-	advert := n.advert
+	was := n.full
+	free, known := n.free()
+	n.advert.Disk, n.full = free, known && free < minFree
+	advert, is := n.tellable(), n.full
 	n.mu.Unlock()
+	switch {
+	case is && !was:
+		n.log.Warn("this node takes no work of others", "reason", advert.Lacks)
+	case was && !is:
+		n.log.Info("this node takes work of others again: there is room on the disk")
+	}
 	raw, err := advert.Encode()
 	if err != nil {
 		return err
@@ -239,14 +256,31 @@ func (n *Node) warnAdvert(change func(*job.Advert)) {
 	}
 }
 
-// minFree is the disk space that the store leaves alone, in bytes.
+// minFree is the disk space that others' jobs leave alone, in bytes. A node that has
+// less works for its user only.
 const minFree = 1 << 30
+
+// free returns the bytes free on the node's disk, and whether that is known.
+func (n *Node) free() (uint64, bool) {
+	if n.parts.Free == nil {
+		return 0, false
+	}
+	return n.parts.Free()
+}
+
+// lookAtDisk tells the mesh when the disk has become full. What has failed because of
+// it is then not the job's fault.
+func (n *Node) lookAtDisk() {
+	if free, known := n.free(); known && free < minFree {
+		n.warnAdvert(func(*job.Advert) {})
+	}
+}
 
 // roomFor returns how many bytes of a file set may be fetched: at most limit,
 // and never the last of the disk.
 func (n *Node) roomFor(limit uint64) uint64 {
-	free, ok := freeDisk(n.parts.Scratch)
-	if !ok {
+	free, known := n.free()
+	if !known {
 		return limit
 	}
 	return min(limit, max(free, minFree)-minFree)

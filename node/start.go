@@ -74,7 +74,7 @@ func start(ctx context.Context, cfg Config, h *home) (*Node, error) {
 		slots = slotsByMachine()
 	}
 	n, err := New(Parts{
-		Network: host, Store: store, Records: records, Scratch: h.dir, OwnFirst: cfg.ForClients, Log: cfg.Log,
+		Network: host, Store: store, Records: records, Free: func() (uint64, bool) { return freeDisk(h.dir) }, OwnFirst: cfg.ForClients, Log: cfg.Log,
 		Renderer: manim.New(manim.Config{Home: h.dir, Scratch: h.path("scratch"), Python: cfg.Python, Slots: int(slots), KeepWarm: !cfg.ForClients, Log: cfg.Log}),
 		Advert: job.Advert{
 			Name: cfg.Name, Version: cfg.Version, OS: runtime.GOOS + "/" + runtime.GOARCH,

@@ -66,6 +66,7 @@ func (n *Node) prepare(a scheduler.Prepare) {
 			n.log.Info("working on a job", "job", a.Job.Short(), "scene", w.man.Name, "of", n.nameOf(w.man.Submitter), "prepared", time.Since(start).Round(time.Millisecond))
 		case w.ctx.Err() == nil:
 			n.log.Warn("job not prepared", "job", a.Job.Short(), "err", err)
+			n.lookAtDisk()
 		}
 		n.post(scheduler.Prepared{Job: a.Job, Err: err})
 	})
@@ -139,6 +140,7 @@ func (n *Node) render(a scheduler.Render) {
 		case dropped:
 		case err != nil:
 			n.log.Warn("cell not rendered", "job", a.Job.Short(), "cell", a.Cell, "err", err)
+			n.lookAtDisk()
 			n.post(scheduler.RenderFailed{Job: a.Job, Cell: a.Cell, Class: classOf(err), Reason: reasonOf(err)})
 		default:
 			n.log.Debug("cell rendered", "job", a.Job.Short(), "cell", a.Cell, "bytes", done.Size, "seconds", round(done.Seconds))

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+
+package node
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"meshnode/blockstore"
+	"meshnode/job"
+	"meshnode/renderer/synthetic"
+)
+
+// smallDisk is the disk of a node, and its store: full, it takes nothing.
+type smallDisk struct {
+	blockstore.Store
+	full atomic.Bool
+}
+
+func (d *smallDisk) free() (uint64, bool) {
+	if d.full.Load() {
+		return 100 << 20, true
+	}
+	return 2 << 30, true
+}
+
+func (d *smallDisk) Import(ctx context.Context, files []blockstore.Source) (job.CID, *job.FileSet, error) {
+	if d.full.Load() {
+		return "", nil, fmt.Errorf("%w: no space left", blockstore.ErrLimit)
+	}
+	return d.Store.Import(ctx, files)
+}
+
+// addSmall starts a node on a small disk.
+func (m *mesh) addSmall(r *synthetic.Renderer) (*Node, *smallDisk) {
+	disk := new(smallDisk)
+	n := m.join(r, 1, func(p *Parts) {
+		disk.Store = p.Store
+		p.Store, p.Free = disk, disk.free
+	})
+	return n, disk
+}
+
+// A node whose disk fills up while it works for others gives that up, says why, and
+// works again when there is room. No cell counts as failed.
+func TestFullDisk(t *testing.T) {
+	m := newMesh(t)
+	submitter := m.add(&synthetic.Renderer{}, 1)
+	small, disk := m.addSmall(&synthetic.Renderer{Slow: 10 * time.Millisecond})
+	other := m.add(&synthetic.Renderer{Slow: 10 * time.Millisecond}, 1)
+	m.settle()
+	publish := func(on func(Event)) Event {
+		t.Helper()
+		req, path := m.scene(demo, 0)
+		var got events
+		submitter.Publish(t.Context(), req, func(e Event) { got.add(e); on(e) })
+		if last := got.last(); last.Event != "finished" {
+			t.Fatalf("ended with %+v", last)
+		}
+		if data, err := os.ReadFile(path); err != nil || !bytes.Equal(data, film(demo)) {
+			t.Fatalf("the film differs (%v)", err)
+		}
+		for _, e := range got.all {
+			if e.Event == "note" && strings.Contains(e.Text, "could not render") {
+				t.Error(e.Text)
+			}
+		}
+		return got.last()
+	}
+	frames := func(e Event, of *Node) (n uint32) {
+		for _, f := range e.Nodes {
+			if f.Peer == of.self {
+				n += uint32(f.Frames)
+			}
+		}
+		return n
+	}
+	slots := func(n uint32) func() bool {
+		return func() bool {
+			for _, p := range submitter.Peers() {
+				if p.ID == small.self {
+					return p.Slots == n
+				}
+			}
+			return false
+		}
+	}
+
+	var once sync.Once
+	publish(func(e Event) {
+		if frames(e, small) > 0 {
+			once.Do(func() { disk.full.Store(true) })
+		}
+	})
+	m.wait("the node to say that its disk is full", slots(0))
+	if notes := small.Status().Notes; len(notes) != 1 || !strings.Contains(notes[0], "nearly full: 100 MiB") {
+		t.Errorf("its notes are %q", notes)
+	}
+	if last := publish(func(Event) {}); frames(last, small) > 0 || frames(last, other) == 0 {
+		t.Errorf("a node without room has worked: %+v", last.Nodes)
+	}
+
+	disk.full.Store(false)
+	small.warnAdvert(func(*job.Advert) {}) // as it does every 30 s
+	m.wait("the node to say that it has room", slots(1))
+	if last := publish(func(Event) {}); frames(last, small) == 0 {
+		t.Errorf("a node with room again has not worked: %+v", last.Nodes)
+	}
+}
