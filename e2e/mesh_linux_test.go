@@ -357,13 +357,14 @@ func (c *computer) ask(into any, name string) error {
 
 // peer is what peers and status print of a node.
 type peer struct {
-	ID        string  `json:"id"`
-	Name      string  `json:"name"`
-	Slots     int     `json:"slots"`
-	Speed     float64 `json:"speed"`
-	Sandbox   string  `json:"sandbox"`
-	Renderers []any   `json:"renderers"`
-	Lacks     string  `json:"lacks"` // why it does not render for others
+	ID        string   `json:"id"`
+	Name      string   `json:"name"`
+	Addrs     []string `json:"addrs"`
+	Slots     int      `json:"slots"`
+	Speed     float64  `json:"speed"`
+	Sandbox   string   `json:"sandbox"`
+	Renderers []any    `json:"renderers"`
+	Lacks     string   `json:"lacks"` // why it does not render for others
 }
 
 func (p peer) renders() bool {
@@ -371,8 +372,11 @@ func (p peer) renders() bool {
 }
 
 type status struct {
-	Self  peer     `json:"self"`
-	Notes []string `json:"notes"`
+	Self   peer     `json:"self"`
+	Mesh   string   `json:"mesh"`
+	Mark   string   `json:"mark"` // of a private mesh
+	Blocks uint64   `json:"blocks"`
+	Notes  []string `json:"notes"`
 }
 
 // knownJob is what jobs prints of a job.

@@ -14,6 +14,7 @@ import (
 // home is the folder of a node: one process owns it.
 //
 //	key            identity, 0600
+//	mesh           code of the private mesh that it is in, 0600
 //	peers.json     addresses last seen
 //	blocks/        the store
 //	state.db       durable state of jobs
@@ -29,8 +30,27 @@ type home struct {
 // ErrInUse is wrapped when another process owns the home.
 var ErrInUse = errors.New("node: a node is running on this home already")
 
-// openHome makes the folder if need be, and locks it.
+// openHome makes the folder of a node that starts, if need be, and locks it.
 func openHome(dir string) (*home, error) {
+	h, err := lockHome(dir)
+	if errors.Is(err, ErrInUse) {
+		return nil, fmt.Errorf("%w: use it, or give another --home", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	err = os.RemoveAll(h.path("scratch")) // of a node that was killed
+	if err == nil {
+		err = os.Mkdir(h.path("scratch"), 0o700)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("node: home: %w", errors.Join(err, h.Close()))
+	}
+	return h, nil
+}
+
+// lockHome makes a folder if need be, and keeps nodes away from it.
+func lockHome(dir string) (*home, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("node: home: %w", err)
@@ -46,18 +66,12 @@ func openHome(dir string) (*home, error) {
 		owner := make([]byte, 32)
 		n, _ := lock.Read(owner)
 		lock.Close()
-		return nil, fmt.Errorf("%w (process %s): use it, or give another --home", ErrInUse, strings.TrimSpace(string(owner[:n])))
+		return nil, fmt.Errorf("%w (process %s)", ErrInUse, strings.TrimSpace(string(owner[:n])))
 	}
 	h := &home{dir, lock}
 	err = lock.Truncate(0)
 	if err == nil {
 		_, err = lock.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-	}
-	if err == nil {
-		err = os.RemoveAll(h.path("scratch")) // of a node that was killed
-	}
-	if err == nil {
-		err = os.Mkdir(h.path("scratch"), 0o700)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("node: home: %w", errors.Join(err, h.Close()))

@@ -47,7 +47,7 @@ type Node struct {
 
 	asked calls[chan []byte] // requests of peers that wait for the scheduler's Reply
 	home  *home              // nil: none to give up
-	mesh  string             // its name
+	mesh  p2p.Mesh
 
 	dropped atomic.Uint64 // gossip not taken because the node was busy
 	foreign atomic.Uint64 // messages of another protocol version

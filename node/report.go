@@ -136,6 +136,7 @@ type JobStatus struct {
 type Status struct {
 	Self    PeerStatus   `json:"self"`
 	Mesh    string       `json:"mesh"`
+	Mark    string       `json:"mark,omitempty"` // of a private mesh; see p2p.Mesh
 	Home    string       `json:"home"`
 	Peers   []PeerStatus `json:"peers"`
 	Jobs    []JobStatus  `json:"jobs"`

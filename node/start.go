@@ -20,7 +20,7 @@ import (
 // Config says how a node runs.
 type Config struct {
 	Home       string   // folder of the node; made if need be
-	Mesh       string   // name of the mesh
+	Mesh       p2p.Mesh // see MeshOf
 	Name       string   // of this node, for people; "": the host's name
 	Version    string   // of this program
 	Peers      []string // full addresses to dial, beside those found
@@ -52,12 +52,12 @@ func start(ctx context.Context, cfg Config, h *home) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	host, err := p2p.New(p2p.Config{Mesh: cfg.Mesh, Dir: h.dir, Listen: cfg.Listen, Peers: cfg.Peers, Quiet: cfg.NoMDNS})
+	host, err := p2p.New(p2p.Config{Mesh: cfg.Mesh.Name, Secret: cfg.Mesh.Secret, Dir: h.dir, Listen: cfg.Listen, Peers: cfg.Peers, Quiet: cfg.NoMDNS})
 	if err != nil {
 		return nil, errors.Join(err, records.Close())
 	}
 	// Before discovery: bitswap never asks a peer that was connected earlier.
-	store, err := blockstore.NewDisk(h.path("blocks"), blockstore.NewBitswap(host.LibP2P(), cfg.Mesh, nil))
+	store, err := blockstore.NewDisk(h.path("blocks"), blockstore.NewBitswap(host.LibP2P(), cfg.Mesh.Name, nil))
 	if err != nil {
 		return nil, errors.Join(err, host.Close(), records.Close())
 	}

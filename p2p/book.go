@@ -257,6 +257,7 @@ func dialable(addrs []ma.Multiaddr) []ma.Multiaddr {
 // savedBook is the form on disk.
 type savedBook struct {
 	Version int         `json:"v"`
+	Mesh    string      `json:"mesh"` // whose peers these are, as serviceName tells it
 	Port    int         `json:"port"` // last listened on
 	Peers   []savedPeer `json:"peers"`
 }
@@ -269,8 +270,8 @@ type savedPeer struct {
 
 // encode returns the form on disk of the peers that have joined, the latest
 // first.
-func (b *book) encode(port int) ([]byte, error) {
-	saved := savedBook{Version: bookVersion, Port: port, Peers: []savedPeer{}}
+func (b *book) encode(mesh string, port int) ([]byte, error) {
+	saved := savedBook{Version: bookVersion, Mesh: mesh, Port: port, Peers: []savedPeer{}}
 	for id, e := range b.known {
 		if !e.joined {
 			continue
@@ -291,8 +292,8 @@ func (b *book) encode(port int) ([]byte, error) {
 
 // load reads a file of what encode returned, and returns the port. A file that is missing,
 // damaged or of another version is as good as an empty one: the peers will be
-// found again.
-func (b *book) load(dir string, now time.Time) (port int) {
+// found again. Of a file of another mesh only the port is taken.
+func (b *book) load(dir, mesh string, now time.Time) (port int) {
 	data, err := readSmall(filepath.Join(dir, bookFile), maxBookFile)
 	if err != nil {
 		return 0
@@ -300,6 +301,9 @@ func (b *book) load(dir string, now time.Time) (port int) {
 	var saved savedBook
 	if err := json.Unmarshal(data, &saved); err != nil || saved.Version != bookVersion {
 		return 0
+	}
+	if saved.Mesh != mesh {
+		saved.Peers = nil
 	}
 	for _, p := range saved.Peers[:min(len(saved.Peers), maxSaved)] {
 		id, err := peer.Decode(p.ID)

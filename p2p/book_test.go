@@ -165,7 +165,7 @@ func TestBookSaves(t *testing.T) {
 	b.met(ids[0], addrs("/ip4/10.0.0.1/tcp/1", "/ip6/fd00::1/tcp/1"), bookStart)
 	b.met(ids[1], addrs("/ip4/10.0.0.2/tcp/1"), bookStart.Add(-2*forgetAfter))
 	b.heard(ids[2], addrs("/ip4/10.0.0.3/tcp/1"), bookStart)
-	data, err := b.encode(4242)
+	data, err := b.encode("_mn1", 4242)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,18 +174,22 @@ func TestBookSaves(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := testBook("self")
-	if port := again.load(dir, bookStart.Add(time.Hour)); port != 4242 {
+	if port := again.load(dir, "_mn1", bookStart.Add(time.Hour)); port != 4242 {
 		t.Errorf("port %d", port)
 	}
 	if len(again.known) != 1 || fmt.Sprint(again.addrs(ids[0])) != fmt.Sprint(b.addrs(ids[0])) {
 		t.Errorf("loaded %v", again.known)
 	}
-	for _, bad := range []string{"", "{", `{"v":2}`, `{"v":1,"port":-1,"peers":[{"id":"x"},{"id":"` + ids[0].String() + `","seen":"2026-11-01T12:00:00Z","addrs":["x","/ip4/0.0.0.0/tcp/1","/ip4/10.0.0.1/udp/1"]}]}`} {
+	moved := testBook("self")
+	if port := moved.load(dir, "_mn2", bookStart.Add(time.Hour)); port != 4242 || len(moved.known) != 0 {
+		t.Errorf("in another mesh: port %d, loaded %v", port, moved.known)
+	}
+	for _, bad := range []string{"", "{", `{"v":2}`, `{"v":1,"mesh":"_mn1","port":-1,"peers":[{"id":"x"},{"id":"` + ids[0].String() + `","seen":"2026-11-01T12:00:00Z","addrs":["x","/ip4/0.0.0.0/tcp/1","/ip4/10.0.0.1/udp/1"]}]}`} {
 		if err := os.WriteFile(filepath.Join(dir, bookFile), []byte(bad), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		b := testBook("self")
-		if port := b.load(dir, bookStart); port != 0 || len(b.known) != 0 {
+		if port := b.load(dir, "_mn1", bookStart); port != 0 || len(b.known) != 0 {
 			t.Errorf("from %q: port %d, %d known", bad, port, len(b.known))
 		}
 	}

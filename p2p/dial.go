@@ -173,7 +173,7 @@ func (h *Host) saveBook() error {
 		h.mu.Unlock()
 		return nil
 	}
-	data, err := h.book.encode(h.port)
+	data, err := h.book.encode(h.service(), h.port)
 	h.book.dirty = false
 	h.mu.Unlock()
 	if err == nil {

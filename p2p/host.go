@@ -16,6 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/pnet"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
@@ -39,6 +40,8 @@ type Config struct {
 	// Mesh is the name of the mesh, see CheckMesh. Nodes of other meshes are
 	// neither found nor talked to.
 	Mesh string
+	// Secret makes the mesh private: who does not have it cannot connect.
+	Secret Secret
 	// Dir holds the identity key and the known peers. It exists, and has no
 	// other user: a process that owns it. Empty: a new identity, nothing saved.
 	Dir string
@@ -54,21 +57,6 @@ type Config struct {
 	// NoExchange keeps a node from asking its peers for others, for tests of a
 	// mesh that is not a full one.
 	NoExchange bool
-}
-
-// CheckMesh returns an error unless name can name a mesh: 1 to 64 letters,
-// digits, dots, dashes and underscores.
-func CheckMesh(name string) error {
-	if len(name) == 0 || len(name) > 64 {
-		return fmt.Errorf("p2p: mesh name of %d characters: use 1 to 64", len(name))
-	}
-	for _, r := range name {
-		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
-		if !letter && !(r >= '0' && r <= '9') && r != '.' && r != '-' && r != '_' {
-			return fmt.Errorf("p2p: mesh name %q: use letters, digits, dots, dashes and underscores", name)
-		}
-	}
-	return nil
 }
 
 // Host is the [Network] over libp2p: TCP, TLS 1.3, yamux.
@@ -113,7 +101,8 @@ var _ Network = (*Host)(nil)
 // Answer, Advertise, and other protocols on [Host.LibP2P]. Start comes next;
 // Close is due in any case.
 func New(config Config) (*Host, error) {
-	if err := CheckMesh(config.Mesh); err != nil {
+	mesh := Mesh{config.Mesh, config.Secret}
+	if err := mesh.check(); err != nil {
 		return nil, err
 	}
 	quietLibraries()
@@ -146,7 +135,7 @@ func New(config Config) (*Host, error) {
 		peersProtocol:   protocol.ID("/meshnode/1/" + config.Mesh + "/peers"),
 	}
 	if config.Dir != "" {
-		h.port = h.book.load(config.Dir, time.Now())
+		h.port = h.book.load(config.Dir, serviceName(mesh), time.Now())
 	}
 	if config.Port != 0 {
 		h.port = config.Port
@@ -162,9 +151,14 @@ func New(config Config) (*Host, error) {
 	}
 	muxer := *yamux.DefaultTransport
 	muxer.KeepAliveInterval = keepAlive
+	var door pnet.PSK
+	if mesh.Private() {
+		door = mesh.derive("connect")
+	}
 	h.libp2p, err = libp2p.New(
 		libp2p.Identity(key),
-		libp2p.NoListenAddrs, // Start listens
+		libp2p.PrivateNetwork(door), // none: open
+		libp2p.NoListenAddrs,        // Start listens
 		// Without reuse of the port: two nodes that dial each other at the same
 		// instant would otherwise open one connection with two clients.
 		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()),
@@ -227,12 +221,14 @@ func (h *Host) Start() error {
 		h.wg.Go(h.explore)
 	}
 	d := &discovery{
-		service: serviceName(h.config.Mesh), self: h.id, quiet: h.config.Quiet,
+		service: h.service(), self: h.id, quiet: h.config.Quiet,
 		addrs: h.dialAddrs, found: h.found, alone: h.alone, changed: h.hurry,
 	}
 	h.wg.Go(func() { d.run(h.ctx) })
 	return nil
 }
+
+func (h *Host) service() string { return serviceName(Mesh{h.config.Mesh, h.config.Secret}) }
 
 // listenLocked takes the wanted port for both families, or else any.
 func (h *Host) listenLocked() error {

@@ -146,7 +146,7 @@ func loadKey(dir string) (crypto.PrivKey, error) {
 	if !info.Mode().IsRegular() || info.Size() > maxKeyFile {
 		return nil, fmt.Errorf("p2p: identity key %s is not a key file: move it away, and a new one is made", path)
 	}
-	if err := checkOwner(path, info); err != nil {
+	if err := checkOwner("identity key", path, info); err != nil {
 		return nil, err
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile))

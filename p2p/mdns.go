@@ -43,10 +43,14 @@ type discovery struct {
 	changed func()                // called when the network changed or the machine slept
 }
 
-// serviceName derives the mDNS service from the name of a mesh. A service name
-// has at most 15 characters.
-func serviceName(mesh string) string {
-	sum := sha256.Sum256([]byte("meshnode/1 mdns\x00" + mesh))
+// serviceName derives the mDNS service from the name of a mesh, or from its
+// secret: that of a private mesh tells nobody its name. A service name has at
+// most 15 characters.
+func serviceName(mesh Mesh) string {
+	sum := sha256.Sum256([]byte("meshnode/1 mdns\x00" + mesh.Name))
+	if mesh.Private() {
+		sum = [sha256.Size]byte(mesh.derive("mdns"))
+	}
 	return "_mn" + hex.EncodeToString(sum[:6]) + "._udp"
 }
 

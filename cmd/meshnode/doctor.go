@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"meshnode/node"
 	"meshnode/renderer/manim/environment"
 	"meshnode/renderer/sandbox"
 )
@@ -36,6 +37,7 @@ func doctorCommand() *cli.Command {
 				}
 			}
 			checks := environment.Doctor(c.Context, home, python, proveSandbox(c.Context, home, python))
+			checks = append(checks, meshCheck(home))
 			if c.Context.Err() != nil {
 				return context.Cause(c.Context)
 			}
@@ -61,6 +63,20 @@ func printChecks(w io.Writer, checks []environment.Check) {
 			fmt.Fprintf(w, "%-4s  %-9s %s\n", "", "", oneLine(check.Do))
 		}
 	}
+}
+
+// meshCheck tells which mesh a node on this home is in, unless it is told another.
+func meshCheck(home string) environment.Check {
+	m, err := node.MeshOf(home, "", "")
+	if err != nil {
+		return environment.Check{Name: "mesh", Status: environment.Fail, Found: withoutRoom(err.Error()),
+			Do: "join it again: run \"meshnode mesh leave\", and then \"meshnode mesh join\" with the code from another computer"}
+	}
+	found := meshText(m.Name, m.Mark())
+	if !m.Private() {
+		found += ": whoever is in the network may join; \"meshnode mesh new\" makes a private one"
+	}
+	return environment.Check{Name: "mesh", Status: environment.OK, Found: found}
 }
 
 // proveSandbox attacks the sandbox from inside, as a node does at its start, with

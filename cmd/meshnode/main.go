@@ -82,7 +82,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			"  meshnode publish scene.py SineCurve -qh -p",
 		Commands: []*cli.Command{
 			publishCommand(), explainCommand(), runCommand(), peersCommand(), statusCommand(), jobsCommand(), watchCommand(), followCommand(),
-			cancelCommand(), pauseCommand(), resumeCommand(), setupCommand(), doctorCommand(), versionCommand(),
+			cancelCommand(), pauseCommand(), resumeCommand(), meshCommand(), setupCommand(), doctorCommand(), versionCommand(),
 		},
 		Writer:          stdout,
 		ErrWriter:       stderr,
@@ -97,14 +97,20 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			return unknownCommand(c)
 		},
 	}
-	for _, cmd := range app.Commands {
+	dress(app.Commands)
+	return app
+}
+
+// dress gives commands, and those below them, the look of this program.
+func dress(commands []*cli.Command) {
+	for _, cmd := range commands {
 		cmd.HideHelpCommand = true
 		cmd.OnUsageError = onUsageError
 		if cmd.ArgsUsage == "" {
 			cmd.ArgsUsage = " "
 		}
+		dress(cmd.Subcommands)
 	}
-	return app
 }
 
 // isPublish says whether args leave out the command, as Manim lets them do: no

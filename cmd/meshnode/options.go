@@ -44,6 +44,7 @@ var options = []option{
 	{names: []string{"-h", "--help"}, own: true, help: "show this help"},
 	{names: []string{"--home"}, value: "FOLDER", own: true, help: "the node's folder (default: $MESHNODE_HOME or ~/.meshnode)"},
 	{names: []string{"--mesh"}, value: "NAME", own: true, check: checkMesh, help: "the mesh of a node that is started for this job"},
+	{names: []string{"--secret-file"}, value: "FILE", own: true, check: checkFile, help: "code of a private mesh for such a node"},
 	{names: []string{"--peer"}, value: "ADDRESS", own: true, check: checkPeer, help: "a peer for such a node to dial, /ip4/…/tcp/…/p2p/…; repeatable"},
 	{names: []string{"--no-mdns"}, own: true, help: "such a node does not look for peers in the local network"},
 	{names: []string{"--python"}, value: "PATH", own: true, help: "the Python with Manim to render with"},

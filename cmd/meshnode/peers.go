@@ -28,18 +28,19 @@ func peersCommand() *cli.Command {
 			if err != nil {
 				return explained(err, home)
 			}
-			if c.Bool("json") {
-				return printJSON(c.App.Writer, map[string]any{"peers": completeAll(peers)})
-			}
-			if len(peers) > 0 {
-				printPeers(c.App.Writer, peers)
-				return nil
-			}
 			s, err := client.Status(c.Context)
 			if err != nil {
 				return explained(err, home)
 			}
-			printAlone(c.App.Writer, s)
+			switch {
+			case c.Bool("json"):
+				return printJSON(c.App.Writer, map[string]any{"mesh": s.Mesh, "mark": s.Mark, "peers": completeAll(peers)})
+			case len(peers) == 0:
+				printAlone(c.App.Writer, s)
+			default:
+				fmt.Fprintf(c.App.Writer, "mesh %s\n", meshText(s.Mesh, s.Mark))
+				printPeers(c.App.Writer, peers)
+			}
 			return nil
 		},
 	}
@@ -76,10 +77,10 @@ func cell(text string) string {
 
 // printAlone says what to check when no peer is found.
 func printAlone(w io.Writer, s node.Status) {
-	fmt.Fprintf(w, "no other node in mesh %q yet; check that\n"+
+	fmt.Fprintf(w, "no other node in mesh %s yet; check that\n"+
 		"  - \"meshnode run\" runs on another computer of this network, in the same mesh\n"+
 		"  - no firewall on either holds back mDNS (UDP port 5353) or the node's TCP port\n"+
-		"  - the network passes multicast; many guest networks do not\n", oneLine(s.Mesh))
+		"  - the network passes multicast; many guest networks do not\n", meshText(s.Mesh, s.Mark))
 	if len(s.Self.Addrs) > 0 {
 		fmt.Fprintf(w, "or name this node on the other computer:\n  meshnode run --peer %s\n", oneLine(s.Self.Addrs[0]))
 	}

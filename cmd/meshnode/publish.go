@@ -229,6 +229,9 @@ func nodeArgs(in *invocation) []string {
 	if in.mesh != "" {
 		args = append(args, "--mesh", in.mesh)
 	}
+	if in.secretFile != "" {
+		args = append(args, "--secret-file", in.secretFile)
+	}
 	for _, p := range in.peers {
 		args = append(args, "--peer", p)
 	}
@@ -249,6 +252,9 @@ func differences(in *invocation, status node.Status) []string {
 		notes = append(notes, fmt.Sprintf("the running node is in mesh %q and renders there, not in %q: end it first, or use another --home", status.Mesh, in.mesh))
 	}
 	var idle []string
+	if in.secretFile != "" {
+		idle = append(idle, "--secret-file")
+	}
 	if len(in.peers) > 0 {
 		idle = append(idle, "--peer")
 	}

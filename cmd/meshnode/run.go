@@ -15,9 +15,6 @@ import (
 	"meshnode/node"
 )
 
-// defaultMesh is the mesh of nodes that are not told another.
-const defaultMesh = "home"
-
 func runCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "run",
@@ -29,7 +26,8 @@ func runCommand() *cli.Command {
 			"  meshnode run --no-mdns --peer /ip4/192.168.1.5/tcp/4001/p2p/12D3KooW…",
 		Flags: []cli.Flag{
 			homeFlag(),
-			&cli.StringFlag{Name: "mesh", Usage: "`name` of the mesh", Value: defaultMesh},
+			&cli.StringFlag{Name: "mesh", Usage: "`name` of the mesh", DefaultText: "the private one of meshnode mesh, else " + node.DefaultMesh},
+			secretFileFlag(),
 			&cli.StringFlag{Name: "name", Usage: "`name` of this node", DefaultText: "the computer's name"},
 			&cli.StringSliceFlag{Name: "peer", Usage: "`address` of a peer to dial, /ip4/…/tcp/…/p2p/…; repeatable"},
 			&cli.BoolFlag{DisableDefaultText: true, Name: "no-mdns", Usage: "do not look for peers in the local network"},
@@ -80,6 +78,10 @@ func nodeConfig(c *cli.Context) (cfg node.Config, err error) {
 			}
 		}
 	}
+	mesh, err := node.MeshOf(home, c.String("mesh"), c.String("secret-file"))
+	if err != nil {
+		return cfg, usagef("%s", withoutRoom(err.Error()))
+	}
 	slots := -1
 	if c.IsSet("slots") {
 		slots, _ = strconv.Atoi(c.String("slots")) // checked
@@ -91,7 +93,7 @@ func nodeConfig(c *cli.Context) (cfg node.Config, err error) {
 		}
 	}
 	return node.Config{
-		Version: version, Home: home, Mesh: c.String("mesh"), Name: c.String("name"), Peers: c.StringSlice("peer"), NoMDNS: c.Bool("no-mdns"),
+		Version: version, Home: home, Mesh: mesh, Name: c.String("name"), Peers: c.StringSlice("peer"), NoMDNS: c.Bool("no-mdns"),
 		Slots: slots, Python: python, ForClients: c.Bool("for-clients"), Listen: c.StringSlice("listen"), Log: newLog(c),
 		OnReady: func(s node.Status) { describe(c.App.Writer, s) },
 	}, nil

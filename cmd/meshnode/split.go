@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -27,6 +28,7 @@ type invocation struct {
 
 	home       string
 	mesh       string
+	secretFile string
 	peers      []string
 	noMDNS     bool
 	python     string
@@ -164,6 +166,12 @@ func (in *invocation) set(opt *option, name, value string) error {
 		in.home = value
 	case "--mesh":
 		in.mesh = value
+	case "--secret-file":
+		abs, err := filepath.Abs(value) // the node runs in another folder
+		if err != nil {
+			return fmt.Errorf("find %s: %w", value, err)
+		}
+		in.secretFile = abs
 	case "--peer":
 		in.peers = append(in.peers, value)
 	case "--no-mdns":

@@ -58,7 +58,7 @@ func describe(w io.Writer, s node.Status) {
 	row := func(name, value string) { fmt.Fprintf(table, "%s\t%s\n", name, oneLine(value)) }
 	row("node", self.Name)
 	row("id", string(self.ID))
-	row("mesh", s.Mesh)
+	row("mesh", meshText(s.Mesh, s.Mark))
 	row("home", s.Home)
 	for i, addr := range self.Addrs {
 		row(map[bool]string{true: "address", false: ""}[i == 0], addr)
