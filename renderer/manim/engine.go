@@ -135,6 +135,8 @@ func (e *engine) startHub(ctx context.Context) (*hub, error) {
 		err = fmt.Errorf("it said %q, version %d", hello.Kind, hello.Version)
 	case hello.Manim != e.env.Manim || hello.HashSeed != e.hashSeed:
 		err = fmt.Errorf("it has Manim %s and hash seed %q", hello.Manim, hello.HashSeed)
+	case e.trust == renderer.Foreign:
+		proc.Lower()
 	}
 	if err != nil {
 		said := lastLines(proc.Stderr(), 20)

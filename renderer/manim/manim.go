@@ -251,7 +251,6 @@ func (r *Renderer) spec(env installed, trust renderer.Trust, hashSeed string) (s
 	}
 	spec.Runtime = r.runtime(env)
 	spec.Env = own
-	spec.Limits.Nice = 19
 	spec.Limits.Memory *= int64(max(1, r.cfg.Slots))
 	return t.name, spec, nil
 }

@@ -334,11 +334,7 @@ func (s *start) handshake(b *boxedProc) (in, out *os.Root, err error) {
 
 // preferForOOM has a machine that runs out of memory end this job first.
 func (b *boxedProc) preferForOOM() error {
-	pid := b.pid
-	if b.leader != 0 {
-		pid = b.leader
-	}
-	return os.WriteFile("/proc/"+strconv.Itoa(pid)+"/oom_score_adj", []byte("1000"), 0)
+	return os.WriteFile("/proc/"+strconv.Itoa(b.firstProcess())+"/oom_score_adj", []byte("1000"), 0)
 }
 
 // rootAt opens a folder that is in another mount namespace.
@@ -428,6 +424,14 @@ func (b *boxedProc) give() error {
 		return nil
 	}
 	return chownAll(b.in, b.owner)
+}
+
+// firstProcess is the job's own, as seen here.
+func (b *boxedProc) firstProcess() int {
+	if b.leader != 0 {
+		return b.leader
+	}
+	return b.pid
 }
 
 // free lets go of the job's process. Its folders go with the roots that Proc

@@ -67,6 +67,9 @@ func (b *directBox) wait() *os.ProcessState {
 
 func (b *directBox) give() error { return nil }
 
+// lower does nothing: the user's own jobs are as urgent as the user.
+func (b *directBox) lower() {}
+
 func (b *directBox) watch(func(error), <-chan struct{}) {}
 
 func (b *directBox) free() error { return os.RemoveAll(b.scratch) }

@@ -157,7 +157,6 @@ func confine() error {
 	if err := unix.Chdir(o.Dir); err != nil {
 		return fmt.Errorf("chdir %s: %w", o.Dir, err)
 	}
-	beNice(o.Limits.Nice)
 	prog := filter(machines[runtime.GOARCH], o.Basic)
 	if o.Basic {
 		if o.Limits.Processes, err = roomToFork(o.Limits.Processes); err != nil {
@@ -252,19 +251,6 @@ func closeOnExec(first uint) error {
 		return fmt.Errorf("close_range: %w", err)
 	}
 	return nil
-}
-
-// beNice lowers the priority; a system that refuses even that is no reason to
-// refuse a job.
-func beNice(nice int) {
-	if nice == 0 {
-		return
-	}
-	unix.Setpriority(unix.PRIO_PROCESS, 0, nice)
-	if nice == 19 {
-		const whoProcess, idleClass = 1, 3 << 13
-		unix.RawSyscall(unix.SYS_IOPRIO_SET, whoProcess, 0, idleClass)
-	}
 }
 
 // setLimits sets what the kernel enforces by itself, but for the address space.

@@ -222,19 +222,27 @@ func TestOrdinaryUser(t *testing.T) {
 	}
 }
 
-// What the job is told is what it gets: its environment, folder, priority, user.
+// What the job is told is what it gets: its environment, folder, user, priority.
 func TestInside(t *testing.T) {
 	for _, tier := range boxedTiers {
 		t.Run(string(tier), func(t *testing.T) {
 			t.Setenv("SECRET", "of the node")
-			script := "echo $(/usr/bin/nice) $(/usr/bin/id -u) $(pwd) $HOME $TMPDIR $A $SECRET $(ulimit -c) $(/usr/bin/uname -n); echo $$"
+			script := "read go; echo $(/usr/bin/nice) $(/usr/bin/id -u) $(pwd) $HOME $TMPDIR $A $SECRET $(ulimit -c) $(/usr/bin/uname -n); echo $$"
 			p, err := Start(t.Context(), tier, Spec{
-				Argv: []string{"/bin/sh", "-c", script}, Env: []string{"A=b c"}, Limits: Limits{Nice: 19}, Scratch: scratch(t),
+				Argv: []string{"/bin/sh", "-c", script}, Env: []string{"A=b c"}, Scratch: scratch(t),
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer p.Close()
+			p.Lower()
+			if tier != Basic {
+				first := p.box.(*boxedProc).firstProcess()
+				if text, err := os.ReadFile(fmt.Sprintf("/proc/%d/autogroup", first)); err == nil && !strings.HasSuffix(string(text), " nice 19\n") {
+					t.Errorf("its session is %q", text)
+				}
+			}
+			p.Stdin().Close()
 			p.Stdout().SetReadDeadline(time.Now().Add(10 * time.Second))
 			text, err := io.ReadAll(p.Stdout())
 			want := "19 1000 /tmp /tmp /tmp b c 0 sandbox\n1\n"

@@ -38,6 +38,7 @@ type box interface {
 	kill()                  // ends every process of the job; at any time, repeatedly
 	wait() *os.ProcessState // returns when every process of the job is gone
 	give() error            // makes the files in In the job's own
+	lower()                 // the priority of the first process
 	watch(end func(error), done <-chan struct{})
 	free() error // after wait: what is left on the host
 }
@@ -87,6 +88,17 @@ func (p *Proc) Give() error {
 		return fmt.Errorf("sandbox: inputs not given to the job: %w", err)
 	}
 	return nil
+}
+
+// Lower gives the job's first process, and all that it starts from now on, the
+// lowest priority of processor and disk. Before that a job has the node's: preparing
+// itself at the lowest could take minutes on a busy machine.
+func (p *Proc) Lower() {
+	select {
+	case <-p.done: // its process id may be another's by now
+	default:
+		p.box.lower()
+	}
 }
 
 // Stderr returns the last of what the job has printed, at most 64 KiB.

@@ -63,7 +63,6 @@ type Limits struct {
 	Wall         time.Duration // of the job, from Start; no default
 	In, Out, Tmp Space
 	Stderr       int64 // bytes printed before the job is ended; the last 64 KiB are kept
-	Nice         int   // 0 to 19; 19 takes the idle I/O class too
 }
 
 // DefaultLimits suit a 1080p render on a machine with 8 GiB: such a render
@@ -114,8 +113,8 @@ func (l Limits) check() error {
 			return errors.New("sandbox: job refused: a limit is negative")
 		}
 	}
-	if l.CPU < 0 || l.Wall < 0 || l.Nice < 0 || l.Nice > 19 {
-		return errors.New("sandbox: job refused: CPU, Wall or Nice is out of range")
+	if l.CPU < 0 || l.Wall < 0 {
+		return errors.New("sandbox: job refused: CPU or Wall is negative")
 	}
 	return nil
 }

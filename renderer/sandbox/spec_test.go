@@ -36,7 +36,6 @@ func TestRefusedSpecs(t *testing.T) {
 		{"NUL", Own, Spec{Argv: []string{program[0], "a\x00b"}}, "NUL"},
 		{"no scratch", Direct, Spec{Argv: program}, "scratch"},
 		{"negative limit", Own, Spec{Argv: program, Limits: Limits{Memory: -1}}, "negative"},
-		{"nice", Own, Spec{Argv: program, Limits: Limits{Nice: 20}}, "range"},
 		{"runtime in the home", Own, Spec{Argv: program, Runtime: Runtime{ReadOnly: []string{runtime}, Secret: []string{home}}}, ""},
 		{"the home as runtime", Own, Spec{Argv: program, Runtime: Runtime{ReadOnly: []string{home}, Secret: []string{home}}}, "could read"},
 		{"around the home", Own, Spec{Argv: program, Runtime: Runtime{ReadOnly: []string{dir}, Secret: []string{home}}}, "could read"},
