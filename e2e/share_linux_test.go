@@ -12,15 +12,18 @@ import (
 // A node that comes when the job is half done takes its part.
 func TestLateNode(t *testing.T) {
 	slowFilmOf(t)
-	m := newMesh(t, 2)
-	first, late := m.computers[0].withManim(), m.computers[1].withManim()
-	first.start("--slots", "1")
+	m := newMesh(t, 3)
+	first, early, late := m.computers[0].withManim(), m.computers[1].withManim(), m.computers[2].withManim()
+	first.start("--slots", "0")
+	early.start("--slots", "1")
+	m.joined()
 	p := first.publish(slowArgs...)
 	p.collected(0.01)
+	early.do("pause") // there is work left, however long the late node takes to start
 	late.start("--slots", "1")
 	e := p.finished()
-	if e.by(late.name()) == 0 {
-		t.Errorf("the late node rendered no frame: %+v", e.Nodes)
+	if all := p.planned().Frames; e.by(early.name()) == 0 || e.by(late.name()) == 0 || e.by(early.name())+e.by(late.name()) != all {
+		t.Errorf("both should have rendered some of the %d frames: %+v", all, e.Nodes)
 	}
 	sameFilm(t, e)
 }

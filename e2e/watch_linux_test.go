@@ -45,7 +45,8 @@ func (d desktop) windows() string {
 func TestPreviewOpensOneWindow(t *testing.T) {
 	for application, early := range map[string]bool{"mpv.desktop": true, "firefox.desktop": false} {
 		t.Run(application, func(t *testing.T) {
-			m := houseOf(t)
+			m := newMesh(t, 1) // several might be done before there is much to watch
+			m.computers[0].withManim().start("--slots", "1")
 			d := newDesktop(t, application)
 			media := folder(t)
 			film := filepath.Join(media, "videos", "slow", "480p30", "Slow.mp4")
