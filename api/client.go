@@ -174,6 +174,20 @@ func (c *Client) Pause(ctx context.Context, paused bool) error {
 	return c.call(ctx, http.MethodPost, "/v1/pause", map[string]bool{"paused": paused}, nil)
 }
 
+// Roles returns the roles that the node has given to peers; the last is that of
+// node.Others.
+func (c *Client) Roles(ctx context.Context) ([]node.PeerRole, error) {
+	var answer struct {
+		Roles []node.PeerRole `json:"roles"`
+	}
+	return answer.Roles, c.call(ctx, http.MethodGet, "/v1/roles", nil, &answer)
+}
+
+// SetRole gives a peer a role, named as for node.SetRole.
+func (c *Client) SetRole(ctx context.Context, peer string, role node.Role) (set node.PeerRole, err error) {
+	return set, c.call(ctx, http.MethodPost, "/v1/roles", map[string]any{"peer": peer, "role": role}, &set)
+}
+
 // Stop ends the node. It returns when the node has taken the order.
 func (c *Client) Stop(ctx context.Context) error {
 	return c.call(ctx, http.MethodPost, "/v1/stop", nil, nil)

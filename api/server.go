@@ -145,11 +145,35 @@ func (s *server) routes() http.Handler {
 		}
 		w.WriteHeader(http.StatusNoContent)
 	})
+	mux.HandleFunc("GET /v1/roles", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, http.StatusOK, map[string]any{"roles": s.node.Roles()})
+	})
+	mux.HandleFunc("POST /v1/roles", s.setRole)
 	mux.HandleFunc("POST /v1/stop", func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		s.stop()
 	})
 	return mux
+}
+
+// setRole says what a peer may do from now on.
+func (s *server) setRole(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Peer string    `json:"peer"`
+		Role node.Role `json:"role"`
+	}
+	if !read(w, r, &body) {
+		return
+	}
+	role, err := s.node.SetRole(body.Peer, body.Role)
+	switch {
+	case errors.Is(err, node.ErrPeer):
+		fail(w, http.StatusNotFound, err)
+	case err != nil:
+		fail(w, http.StatusInternalServerError, err)
+	default:
+		reply(w, http.StatusOK, role)
+	}
 }
 
 // guard admits only what is meant for this door: a web page that a browser was

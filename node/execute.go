@@ -124,6 +124,9 @@ func (n *Node) request(a scheduler.Request) {
 				n.log.Debug("fact refused", "from", n.nameOf(a.To), "err", err)
 				continue
 			}
+			if !n.hears(fact) {
+				continue
+			}
 			answer.Facts = append(answer.Facts, fact)
 		}
 	}

@@ -46,6 +46,9 @@ func (n *Node) listener(kinds []job.Kind) func(job.PeerID, []byte) p2p.Verdict {
 		case msg.From == n.self:
 			return p2p.Accept // our own offer, relayed
 		}
+		if !n.hears(msg) {
+			return p2p.Accept // others may
+		}
 		if !n.offer(scheduler.Received{Signed: msg}) {
 			return p2p.Ignore
 		}

@@ -46,7 +46,8 @@ type Node struct {
 	down   chan struct{} // closed when the loop has ended
 
 	asked calls[chan []byte] // requests of peers that wait for the scheduler's Reply
-	home  *home              // nil: none to give up
+	roles *roles
+	home  *home // nil: none to give up
 	mesh  p2p.Mesh
 
 	dropped atomic.Uint64 // gossip not taken because the node was busy
@@ -78,10 +79,15 @@ func New(parts Parts) (*Node, error) {
 	n.asked.waiting = make(map[uint64]chan []byte)
 	n.readiness.known = make(chan struct{})
 	n.ctx, n.stop = context.WithCancel(context.Background())
-	if err := n.loadHistory(); err != nil {
+	var err error
+	if n.roles, err = loadRoles(parts.Records); err == nil {
+		err = n.loadHistory()
+	}
+	if err != nil {
 		n.stop()
 		return nil, err
 	}
+	parts.Network.Admit(n.roles.admits)
 	n.tasks.Go(n.loop)
 	n.tasks.Go(n.followPeers)
 	for topic, kinds := range topics {

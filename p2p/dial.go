@@ -62,6 +62,9 @@ func (h *Host) dial(ctx context.Context, id peer.ID) error {
 	if h.gate.refuses(id) {
 		return fmt.Errorf("%w: %s", ErrMesh, id)
 	}
+	if !h.gate.admit.admits(nameOf(id)) {
+		return fmt.Errorf("%w: %s is not admitted here", ErrUnreachable, id)
+	}
 	h.mu.Lock()
 	addrs := h.book.addrs(id)
 	h.mu.Unlock()
@@ -148,7 +151,7 @@ func (h *Host) wakeKeep() {
 
 // found takes what mDNS heard.
 func (h *Host) found(info peer.AddrInfo) {
-	if _, err := ed25519Key(info.ID); err != nil || h.gate.refuses(info.ID) {
+	if _, err := ed25519Key(info.ID); err != nil || h.gate.refuses(info.ID) || !h.gate.admit.admits(nameOf(info.ID)) {
 		return
 	}
 	h.mu.Lock()

@@ -17,10 +17,12 @@ const (
 	maxRefused = 1024
 )
 
-// gate decides who may connect: any peer with an Ed25519 key. A peer that was
-// found to be of another mesh is not dialed for a while, but may dial, to find
-// out the same. A private mesh will ask for its members here.
+// gate decides who may connect: any peer with an Ed25519 key that is admitted. A
+// peer that was found to be of another mesh is not dialed for a while, but may
+// dial, to find out the same.
 type gate struct {
+	admit admission
+
 	mu      sync.Mutex
 	refused map[peer.ID]time.Time // until when
 }
@@ -53,7 +55,9 @@ func (g *gate) refuses(id peer.ID) bool {
 	return ok
 }
 
-func (g *gate) InterceptPeerDial(id peer.ID) bool { return !g.refuses(id) }
+func (g *gate) InterceptPeerDial(id peer.ID) bool {
+	return !g.refuses(id) && g.admit.admits(nameOf(id))
+}
 
 func (g *gate) InterceptAddrDial(peer.ID, ma.Multiaddr) bool { return true }
 
@@ -61,7 +65,7 @@ func (g *gate) InterceptAccept(network.ConnMultiaddrs) bool { return true }
 
 func (g *gate) InterceptSecured(_ network.Direction, id peer.ID, _ network.ConnMultiaddrs) bool {
 	_, err := ed25519Key(id)
-	return err == nil
+	return err == nil && g.admit.admits(nameOf(id))
 }
 
 func (g *gate) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }

@@ -30,6 +30,7 @@ type gossip struct {
 	self     peer.ID
 	topics   map[Topic]*topic
 	conducts *conducts
+	admit    *admission
 	changed  func(peer.ID) // called when reaches(id) may have changed; must not block
 	wg       sync.WaitGroup
 
@@ -59,9 +60,9 @@ const (
 // newGossip joins both topics; ctx ends it. A topic is relayed from the start,
 // so that other peers know of it before anybody here listens.
 func newGossip(ctx context.Context, h host.Host, proto protocol.ID, topicName func(Topic) string,
-	conducts *conducts, changed func(peer.ID)) (*gossip, error) {
+	conducts *conducts, admit *admission, changed func(peer.ID)) (*gossip, error) {
 	g := &gossip{
-		self: h.ID(), topics: make(map[Topic]*topic), conducts: conducts, changed: changed,
+		self: h.ID(), topics: make(map[Topic]*topic), conducts: conducts, admit: admit, changed: changed,
 		reach: make(map[peer.ID]reach),
 	}
 	features := func(f pubsub.GossipSubFeature, p protocol.ID) bool {
@@ -140,7 +141,7 @@ func (g *gossip) validate(t *topic, m *pubsub.Message) pubsub.ValidationResult {
 		g.conducts.fault(author, now)
 		return pubsub.ValidationReject
 	}
-	if !g.conducts.mayPublish(author, now) {
+	if !g.admit.admits(nameOf(author)) || !g.conducts.mayPublish(author, now) {
 		return pubsub.ValidationIgnore
 	}
 	switch t.hear(nameOf(author), m.GetData()) {

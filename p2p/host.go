@@ -184,7 +184,7 @@ func New(config Config) (*Host, error) {
 	h.ctx, h.stop = context.WithCancel(context.Background())
 	gossipProtocol := protocol.ID("/meshnode/1/" + config.Mesh + "/gossip")
 	topicName := func(t Topic) string { return "/meshnode/1/" + config.Mesh + "/" + string(t) }
-	h.gossip, err = newGossip(h.ctx, h.libp2p, gossipProtocol, topicName, h.conducts, h.nudge)
+	h.gossip, err = newGossip(h.ctx, h.libp2p, gossipProtocol, topicName, h.conducts, &h.gate.admit, h.nudge)
 	if err != nil {
 		h.stop()
 		h.libp2p.Close()

@@ -94,6 +94,12 @@ func (i *identity) publicKey(of job.PeerID) (crypto.PubKey, error) {
 	return key, nil
 }
 
+// CheckPeerID returns an error that wraps [ErrPeerID] unless p names a node.
+func CheckPeerID(p job.PeerID) error {
+	_, _, err := parsePeerID(p)
+	return err
+}
+
 // parsePeerID accepts one spelling of one kind of id, so that a node has one name.
 func parsePeerID(p job.PeerID) (peer.ID, crypto.PubKey, error) {
 	if len(p) > 64 { // an Ed25519 id has 52 characters

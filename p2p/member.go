@@ -57,6 +57,9 @@ func (h *Host) meet(id peer.ID) {
 	if m := h.memberLocked(id); m != nil {
 		m.conns++
 		m.poke()
+		if !h.gate.admit.admits(m.name) {
+			h.closeLocked(m) // it was on its way when Admit was called
+		}
 	}
 }
 

@@ -35,6 +35,7 @@ type Memory struct {
 	board *Switchboard
 	mesh  string
 	id    peer.ID
+	admit admission
 
 	topics   map[Topic]*memoryTopic
 	events   *eventQueue
@@ -257,7 +258,7 @@ func (m *Memory) hear(t *memoryTopic) {
 
 func (m *Memory) judge(t *memoryTopic, msg memoryMessage) Verdict {
 	author, now := m.board.idOf(msg.id.author), time.Now()
-	if !m.conducts.mayPublish(author, now) {
+	if !m.admit.admits(msg.id.author) || !m.conducts.mayPublish(author, now) {
 		return Ignore
 	}
 	t.mu.Lock()
@@ -470,7 +471,7 @@ func (m *Memory) dial(ctx context.Context, to job.PeerID) (*memoryPeer, error) {
 	case ok && !cut && other.mesh != m.mesh:
 		b.mu.Unlock()
 		return nil, fmt.Errorf("%w: %s", ErrMesh, to)
-	case ok && !cut && other.started && !other.closed:
+	case ok && !cut && other.started && !other.closed && mutual(m, other):
 		p := b.link(m, other)
 		b.mu.Unlock()
 		return p, nil

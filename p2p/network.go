@@ -51,6 +51,11 @@ type Network interface {
 	// Peers returns the peers that have joined, in no order.
 	Peers() []Peer
 
+	// Admit sets who may be a peer, until it is set again; nil: everybody. Whoever
+	// may not is neither connected nor heard, also through others, and connections
+	// with him are closed. admit is called concurrently and must return soon.
+	Admit(admit func(job.PeerID) bool)
+
 	// Connect dials a peer by its full address (/ip4/…/tcp/…/p2p/…), remembers
 	// it, and redials it when it is lost. It returns when the peer has joined,
 	// or an error that wraps ErrUnreachable or ErrMesh; then, too, the peer is

@@ -80,7 +80,7 @@ func (b *Switchboard) linkSoon(m, other *Memory) {
 	there, _ := b.faults.Stream(m.self, other.self, 0)
 	back, _ := b.faults.Stream(other.self, m.self, 0)
 	b.after(there+back, func() {
-		if m.started && other.started && m.mesh == other.mesh && !b.faults.Cut(m.self, other.self) {
+		if m.started && other.started && m.mesh == other.mesh && !b.faults.Cut(m.self, other.self) && mutual(m, other) {
 			b.link(m, other)
 		}
 	})

@@ -165,6 +165,8 @@ func (s *Scheduler) handle(ev Event) {
 		s.peerJoined(ev)
 	case PeerLeft:
 		s.peerLeft(ev.Peer)
+	case Shunned:
+		s.shun(ev)
 	case Resources:
 		s.resources(ev.Advert)
 	case Plan:

@@ -24,6 +24,14 @@ type (
 	}
 	PeerLeft struct{ Peer job.PeerID }
 
+	// Shunned says that this node does not work for a peer any more; Blocked, that
+	// nor does the peer for this node: what it did for jobs of this node and is not
+	// collected does not count.
+	Shunned struct {
+		Peer    job.PeerID
+		Blocked bool
+	}
+
 	// Resources sets what this node can do now: slots for its own and for other
 	// peers' jobs, speed of a slot, environments, sandbox tier, pause.
 	Resources struct{ Advert *job.Advert }
@@ -251,6 +259,7 @@ type (
 func (Tick) event()            {}
 func (PeerJoined) event()      {}
 func (PeerLeft) event()        {}
+func (Shunned) event()         {}
 func (Resources) event()       {}
 func (Plan) event()            {}
 func (Submit) event()          {}

@@ -277,6 +277,8 @@ func (st *stage) command(verb string, words []string) error {
 				st.step(n, PeerLeft{job.PeerID(args[0])})
 			}
 		}
+	case "shun":
+		st.step(st.node(args[0]), Shunned{Peer: job.PeerID(args[1]), Blocked: len(args) > 2})
 	case "back":
 		st.node(args[0]).gone = false
 		st.join(st.node(args[0]))

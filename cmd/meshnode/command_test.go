@@ -159,6 +159,17 @@ func (f *fakeNode) handler() http.Handler {
 			f.left <- struct{}{}
 		}
 	})
+	mux.HandleFunc("GET /v1/roles", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, map[string]any{"roles": []node.PeerRole{{Peer: "12D3KooWpeer5678", Name: "laptop", Role: node.RoleWorker}, {Peer: node.Others, Role: node.RoleFull}}})
+	})
+	mux.HandleFunc("POST /v1/roles", func(w http.ResponseWriter, r *http.Request) {
+		var body bytes.Buffer
+		_, _ = body.ReadFrom(r.Body)
+		f.requests <- r.URL.Path + " " + body.String()
+		var set node.PeerRole
+		_ = json.Unmarshal(body.Bytes(), &set)
+		reply(w, set)
+	})
 	mux.HandleFunc("POST /", func(w http.ResponseWriter, r *http.Request) {
 		var body bytes.Buffer
 		_, _ = body.ReadFrom(r.Body)
@@ -267,6 +278,9 @@ func TestUsage(t *testing.T) {
 		{[]string{"jobs"}, 1, `start one with "meshnode run"`},
 		{[]string{"cancel", "abc"}, 1, `start one with "meshnode run"`},
 		{[]string{"pause"}, 1, `start one with "meshnode run"`},
+		{[]string{"block"}, 2, "meshnode block PEER"},
+		{[]string{"allow", "--work-only"}, 2, "meshnode allow PEER"},
+		{[]string{"block", "laptop"}, 1, "while no node runs, give its full id"},
 	} {
 		c := newCommand(t, t.TempDir(), test.args...)
 		c.finish(t, test.code)
@@ -319,6 +333,9 @@ func TestOrders(t *testing.T) {
 		{[]string{"pause"}, 0, `/v1/pause {"paused":true}`},
 		{[]string{"pause", "--off"}, 0, `/v1/pause {"paused":false}`},
 		{[]string{"resume"}, 0, `/v1/pause {"paused":false}`},
+		{[]string{"allow", "laptop"}, 0, `/v1/roles {"peer":"laptop","role":"full"}`},
+		{[]string{"allow", "--work-only", "others"}, 0, `/v1/roles {"peer":"others","role":"worker"}`},
+		{[]string{"block", "k7wq2xea"}, 0, `/v1/roles {"peer":"k7wq2xea","role":"blocked"}`},
 	} {
 		c := newCommand(t, home, test.args...)
 		c.finish(t, test.code)

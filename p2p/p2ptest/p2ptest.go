@@ -50,6 +50,7 @@ var Tests = []struct {
 	{"RequestErrors", testRequestErrors},
 	{"RequestDeadline", testRequestDeadline},
 	{"OtherMesh", testOtherMesh},
+	{"Admit", testAdmit},
 	{"ConnectErrors", testConnectErrors},
 	{"Concurrent", testConcurrent},
 	{"Close", testClose},

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT
+
+package node
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"meshnode/job"
+	"meshnode/p2p"
+	"meshnode/scheduler"
+)
+
+// Role is what a peer may do with this node. Each node decides for itself.
+type Role string
+
+// Roles, from most to least.
+const (
+	RoleFull    Role = "full"    // the two render for each other
+	RoleWorker  Role = "worker"  // it renders for this node; its own jobs are not rendered here
+	RoleBlocked Role = "blocked" // it is no peer of this node
+)
+
+// Others stands for all peers that have no role of their own.
+const Others job.PeerID = "others"
+
+// maxRoles bounds the peers that have one of their own.
+const maxRoles = 1024
+
+// PeerRole is the role of a peer, or of Others.
+type PeerRole struct {
+	Peer job.PeerID `json:"peer"`
+	Name string     `json:"name,omitempty"` // if it is known
+	Role Role       `json:"role"`
+}
+
+// ErrPeer is wrapped when text does not name one peer.
+var ErrPeer = errors.New("node: no such peer")
+
+// roles keeps what peers may do: the records "role/<peer>".
+type roles struct {
+	records Records
+
+	mu sync.RWMutex // guards of
+	of map[job.PeerID]Role
+}
+
+func loadRoles(records Records) (*roles, error) {
+	kept, err := records.Read("role/")
+	if err != nil {
+		return nil, err
+	}
+	r := &roles{records: records, of: make(map[job.PeerID]Role)}
+	for key, value := range kept {
+		r.of[job.PeerID(strings.TrimPrefix(key, "role/"))] = Role(value)
+	}
+	return r, nil
+}
+
+// role returns what a peer may do. What is not understood is the least.
+func (r *roles) role(p job.PeerID) Role {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	role, ok := r.of[p]
+	if !ok {
+		role, ok = r.of[Others]
+	}
+	switch {
+	case !ok:
+		return RoleFull
+	case role == RoleFull || role == RoleWorker:
+		return role
+	}
+	return RoleBlocked
+}
+
+// admits reports whether a peer may connect.
+func (r *roles) admits(p job.PeerID) bool { return r.role(p) != RoleBlocked }
+
+// set gives a peer a role, on disk first.
+func (r *roles) set(p job.PeerID, role Role) error {
+	switch role {
+	case RoleFull, RoleWorker, RoleBlocked:
+	default:
+		return fmt.Errorf("node: role %q: give %s, %s or %s", role, RoleFull, RoleWorker, RoleBlocked)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.of[p]; !ok && len(r.of) >= maxRoles {
+		return fmt.Errorf("node: %d peers have a role: \"meshnode block others\" shuts out all that have none", len(r.of))
+	}
+	if err := r.records.Write(Record{"role/" + string(p), []byte(role)}); err != nil {
+		return err
+	}
+	r.of[p] = role
+	return nil
+}
+
+// list returns all roles that were given, Others last.
+func (r *roles) list() []PeerRole {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	list := []PeerRole{}
+	for _, p := range slices.Sorted(maps.Keys(r.of)) {
+		if p != Others {
+			list = append(list, PeerRole{Peer: p, Role: r.of[p]})
+		}
+	}
+	return append(list, PeerRole{Peer: Others, Role: cmp.Or(r.of[Others], RoleFull)})
+}
+
+// Roles returns the roles that peers were given here, and that of Others, which is
+// the last.
+func (n *Node) Roles() []PeerRole {
+	list := n.roles.list()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for i := range list {
+		list[i].Name = n.names[list[i].Peer]
+	}
+	return list
+}
+
+// SetRole gives a peer a role, at once and from now on. It is named by its id, the
+// end of it, or by its name, or is Others. An error that wraps ErrPeer: there is no
+// such peer, or more than one.
+func (n *Node) SetRole(peer string, role Role) (PeerRole, error) {
+	p, err := n.peerNamed(peer)
+	if err != nil {
+		return PeerRole{}, err
+	}
+	if err := n.roles.set(p, role); err != nil {
+		return PeerRole{}, err
+	}
+	n.parts.Network.Admit(n.roles.admits)
+	for _, other := range n.Peers() {
+		if r := n.roles.role(other.ID); r != RoleFull {
+			n.post(scheduler.Shunned{Peer: other.ID, Blocked: r == RoleBlocked})
+		}
+	}
+	if r := n.roles.role(p); p != Others && r != RoleFull { // it may have left before
+		n.post(scheduler.Shunned{Peer: p, Blocked: r == RoleBlocked})
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return PeerRole{p, n.names[p], role}, nil
+}
+
+// SetRole is Node.SetRole for a home on which no node runs; it fails with ErrInUse
+// where one does. The peer is named by its full id.
+func SetRole(home string, peer string, role Role) (PeerRole, error) {
+	p := job.PeerID(peer)
+	if p != Others {
+		if err := p2p.CheckPeerID(p); err != nil {
+			return PeerRole{}, fmt.Errorf("%w: while no node runs, give its full id: %w", ErrPeer, err)
+		}
+	}
+	return PeerRole{p, "", role}, withRoles(home, func(r *roles) error { return r.set(p, role) })
+}
+
+// Roles is Node.Roles for a home on which no node runs.
+func Roles(home string) (list []PeerRole, err error) {
+	return list, withRoles(home, func(r *roles) error { list = r.list(); return nil })
+}
+
+func withRoles(dir string, do func(*roles) error) error {
+	h, err := idleHome(dir)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	records, err := openDatabase(h.path("state.db"), slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	r, err := loadRoles(records)
+	if err == nil {
+		err = do(r)
+	}
+	return errors.Join(err, records.Close())
+}
+
+// peerNamed finds a peer among those that are there or have a role.
+func (n *Node) peerNamed(text string) (job.PeerID, error) {
+	if job.PeerID(text) == Others {
+		return Others, nil
+	}
+	if p2p.CheckPeerID(job.PeerID(text)) == nil {
+		return job.PeerID(text), nil
+	}
+	known := make(map[job.PeerID]string)
+	for _, p := range n.Peers() {
+		known[p.ID] = p.Name
+	}
+	for _, p := range n.Roles() {
+		if _, ok := known[p.Peer]; !ok && p.Peer != Others {
+			known[p.Peer] = p.Name
+		}
+	}
+	var found []job.PeerID
+	for p, name := range known {
+		if name == text || len(text) >= 4 && strings.HasSuffix(string(p), text) {
+			found = append(found, p)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return "", fmt.Errorf("%w: %q: give its name or id as \"meshnode peers\" shows it, or its full id", ErrPeer, text)
+	}
+	return "", fmt.Errorf("%w: %q: there are %d: give the id that \"meshnode peers\" shows", ErrPeer, text, len(found))
+}
+
+// hears reports whether the author of a message may say it to this node.
+func (n *Node) hears(m job.Signed) bool {
+	switch n.roles.role(m.From) {
+	case RoleFull:
+		return true
+	case RoleWorker:
+		k := m.Msg.Kind()
+		return k != job.KindCall && k != job.KindOffer
+	}
+	return false
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+
+package node
+
+import (
+	"errors"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"meshnode/job"
+	"meshnode/renderer/synthetic"
+)
+
+// renderers publishes a scene that its submitter does not render, and returns the
+// names of those who did.
+func (m *mesh) renderers(submitter *Node) (names []string) {
+	m.t.Helper()
+	req, _ := m.scene(demo, 0)
+	var got events
+	submitter.Publish(m.t.Context(), req, got.add)
+	last := got.last()
+	if last.Event != "finished" {
+		m.t.Fatalf("ended with %+v", last)
+	}
+	for _, n := range last.Nodes {
+		names = append(names, n.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func setRole(t *testing.T, at *Node, peer string, role Role) {
+	t.Helper()
+	if _, err := at.SetRole(peer, role); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A peer that only works renders for the node, and has nothing rendered there. One
+// that is blocked is no peer, until it is allowed again.
+func TestRoles(t *testing.T) {
+	m := newMesh(t)
+	a := m.add(&synthetic.Renderer{Slow: 2 * time.Millisecond}, 1)
+	b := m.add(&synthetic.Renderer{Slow: 2 * time.Millisecond}, 1)
+	c := m.add(&synthetic.Renderer{Slow: 2 * time.Millisecond}, 1)
+	m.settle()
+	setRole(t, c, "node0", RoleWorker)
+	if got := m.renderers(a); !slices.Equal(got, []string{"node1"}) {
+		t.Errorf("for a peer that only works rendered %v", got)
+	}
+	if got := m.renderers(c); !slices.Contains(got, "node0") {
+		t.Errorf("of a peer that only works and others, rendered: %v", got)
+	}
+
+	setRole(t, b, string(a.self[len(a.self)-8:]), RoleBlocked)
+	m.wait("the blocked peer to leave", func() bool { return len(b.Peers()) == 1 && len(a.Peers()) == 1 })
+	setRole(t, c, "node0", RoleFull)
+	if got := m.renderers(a); !slices.Equal(got, []string{"node2"}) {
+		t.Errorf("for a peer that node1 has blocked rendered %v", got)
+	}
+	if got := m.renderers(b); !slices.Equal(got, []string{"node2"}) {
+		t.Errorf("for node1, which has blocked node0, rendered %v", got)
+	}
+
+	setRole(t, b, string(Others), RoleBlocked)
+	m.wait("all to leave", func() bool { return len(b.Peers()) == 0 })
+	setRole(t, b, string(a.self), RoleFull)
+	m.wait("the one that is allowed to come back", func() bool { return len(b.Peers()) == 1 && len(a.Peers()) == 2 })
+	want := []PeerRole{{a.self, "node0", RoleFull}, {Others, "", RoleBlocked}}
+	if got := b.Roles(); !slices.Equal(got, want) {
+		t.Errorf("roles %+v", got)
+	}
+	again, err := loadRoles(b.parts.Records)
+	if err != nil || again.role(a.self) != RoleFull || again.role(c.self) != RoleBlocked {
+		t.Errorf("after a restart: %+v, %v", again.list(), err)
+	}
+}
+
+// A peer that is blocked in the middle of a job: what it did and has not been
+// collected does not count, and its own job is left.
+func TestBlockDuringJobs(t *testing.T) {
+	m := newMesh(t)
+	a := m.add(&synthetic.Renderer{Slow: 20 * time.Millisecond}, 1)
+	b := m.add(&synthetic.Renderer{Slow: 20 * time.Millisecond}, 1)
+	m.add(&synthetic.Renderer{Slow: 20 * time.Millisecond}, 1)
+	m.settle()
+	req, path := m.scene(demo, 1)
+	var got events
+	blocked := false
+	a.Publish(t.Context(), req, func(e Event) {
+		got.add(e)
+		for _, f := range e.Nodes {
+			if f.Peer == b.self && f.Frames > 0 && !blocked {
+				blocked = true
+				setRole(t, a, "node1", RoleBlocked)
+			}
+		}
+	})
+	if last := got.last(); last.Event != "finished" || last.File != path || !blocked {
+		t.Fatalf("blocked: %v, ended with %+v", blocked, last)
+	}
+}
+
+func TestRolesWithoutNode(t *testing.T) {
+	home := filepath.Join(t.TempDir(), "home")
+	const peer = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
+	for _, bad := range []string{"laptop", "", peer[1:]} {
+		if _, err := SetRole(home, bad, RoleBlocked); !errors.Is(err, ErrPeer) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	if _, err := SetRole(home, peer, "king"); err == nil {
+		t.Error("a role that is none was given")
+	}
+	if _, err := SetRole(home, peer, RoleBlocked); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Roles(home)
+	if err != nil || !slices.Equal(got, []PeerRole{{job.PeerID(peer), "", RoleBlocked}, {Others, "", RoleFull}}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	h, err := lockHome(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	if _, err := SetRole(home, peer, RoleFull); !errors.Is(err, ErrInUse) {
+		t.Errorf("while a node runs: %v", err)
+	}
+}
