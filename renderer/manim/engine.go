@@ -123,6 +123,9 @@ func (e *engine) startHub(ctx context.Context) (*hub, error) {
 		proc: proc, pipe: pipe{r: proc.Stdout(), w: proc.Stdin()}, done: make(chan struct{}),
 		cells: make(map[uint32]*waiting), early: make(map[uint32]cellResult), film: make(chan filmResult, 1), check: make(chan error, 1),
 	}
+	if e.trust == renderer.Foreign {
+		h.pipe.left = saidLimit
+	}
 	proc.Stdout().SetReadDeadline(time.Now().Add(helloTime))
 	giveUp := context.AfterFunc(ctx, func() { proc.Stdout().SetReadDeadline(time.Now()) })
 	hello, err := h.pipe.receive()
@@ -135,7 +138,7 @@ func (e *engine) startHub(ctx context.Context) (*hub, error) {
 		err = fmt.Errorf("it said %q, version %d", hello.Kind, hello.Version)
 	case hello.Manim != e.env.Manim || hello.HashSeed != e.hashSeed:
 		err = fmt.Errorf("it has Manim %s and hash seed %q", hello.Manim, hello.HashSeed)
-	case e.trust == renderer.Foreign:
+	case e.trust == renderer.Foreign && !e.r.urgent:
 		proc.Lower()
 	}
 	if err != nil {
@@ -203,10 +206,12 @@ func (e *engine) listen(h *hub) {
 func ending(err error, exit sandbox.Exit) string {
 	text := fmt.Sprintf("exit code %d", exit.Code)
 	switch {
+	case exit.Killed != nil && !errors.Is(exit.Killed, sandbox.ErrKilled):
+		text = exit.Killed.Error()
+	case !errors.Is(err, io.EOF): // then it was killed for that
+		text = err.Error()
 	case exit.Killed != nil:
 		text = exit.Killed.Error()
-	case !errors.Is(err, io.EOF):
-		text = err.Error()
 	}
 	if said := lastLines(exit.Stderr, 10); said != "" && !errors.Is(exit.Killed, sandbox.ErrKilled) {
 		text += "\n" + said
@@ -267,9 +272,9 @@ func (e *engine) heed(h *hub, m *message) error {
 	case "note":
 		e.console.line(m.Text)
 	case "error":
-		return fmt.Errorf("manim: engine: %s", m.Text)
+		return fmt.Errorf("manim: engine: %s", clip(m.Text))
 	default:
-		return fmt.Errorf("manim: unknown engine message %q", m.Kind)
+		return fmt.Errorf("manim: unknown engine message %.40q", m.Kind)
 	}
 	return nil
 }
@@ -495,12 +500,22 @@ func copyRoot(to, from *os.Root) error {
 		if d.IsDir() {
 			return to.MkdirAll(name, 0o700)
 		}
-		data, err := from.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		return to.WriteFile(name, data, 0o600)
+		return copyFile(to, from, name)
 	})
+}
+
+func copyFile(to, from *os.Root, name string) error {
+	source, err := from.Open(name)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	target, err := to.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(target, source)
+	return errors.Join(err, target.Close())
 }
 
 // Load implements renderer.Engine.
@@ -578,6 +593,7 @@ func (e *engine) Render(ctx context.Context, cell uint32) (*renderer.Rendered, e
 // cellOf words an engine's answer.
 func cellOf(m *message) cellResult {
 	if m.Kind == "cell_error" {
+		m.Text = clip(m.Text)
 		err := &renderer.SceneError{Text: m.Text}
 		switch m.Reason {
 		case "diverged", "pixels":

@@ -33,8 +33,10 @@ type Renderer struct {
 	ctx  context.Context // ends with Close
 	stop context.CancelFunc
 
-	found onceValue[found]
-	tier  onceValue[tier]
+	found  onceValue[found]
+	tier   onceValue[tier]
+	limits func(*sandbox.Limits) // in tests: changes those of Foreign engines; may be nil
+	urgent bool                  // in tests: Foreign engines keep their priority
 
 	mu     sync.Mutex           // guards what follows
 	envs   []installed          // in the order of Environments
@@ -252,6 +254,9 @@ func (r *Renderer) spec(env installed, trust renderer.Trust, hashSeed string) (s
 	spec.Runtime = r.runtime(env)
 	spec.Env = own
 	spec.Limits.Memory *= int64(max(1, r.cfg.Slots))
+	if r.limits != nil {
+		r.limits(&spec.Limits)
+	}
 	return t.name, spec, nil
 }
 

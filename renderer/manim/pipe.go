@@ -7,19 +7,27 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
+	"time"
 )
 
-// messageLimit bounds a message of the engine protocol, in bytes.
-const messageLimit = 1 << 20
+// Limits of the engine protocol.
+const (
+	messageLimit = 1 << 20          // bytes of a message
+	saidLimit    = 64 << 20         // bytes of all messages of a Foreign engine: they tell of its cells, 200 bytes each
+	textLimit    = 16 << 10         // bytes of a text for people; the end is kept
+	writeTime    = 30 * time.Second // for an engine to take a message
+)
 
 // pipe carries messages to and from an engine: JSON objects, each behind its
 // length in four bytes, big-endian. What an engine says is untrusted: a scene
 // can forge it.
 type pipe struct {
-	r io.Reader
-	w io.Writer
-	m sync.Mutex // guards w: one message at a time
+	r    io.Reader
+	w    io.Writer
+	m    sync.Mutex // guards w: one message at a time
+	left int64      // bytes that may yet be received; 0: no bound
 }
 
 // send writes one message.
@@ -33,6 +41,9 @@ func (p *pipe) send(v any) error {
 	}
 	p.m.Lock()
 	defer p.m.Unlock()
+	if w, ok := p.w.(interface{ SetWriteDeadline(time.Time) error }); ok {
+		w.SetWriteDeadline(time.Now().Add(writeTime)) // a scene may have stopped it
+	}
 	if _, err := p.w.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...)); err != nil {
 		return fmt.Errorf("manim: write to the engine: %w", err)
 	}
@@ -49,6 +60,11 @@ func (p *pipe) receive() (*message, error) {
 	if n > messageLimit {
 		return nil, fmt.Errorf("manim: engine message of %d bytes, at most %d allowed", n, messageLimit)
 	}
+	if p.left > 0 {
+		if p.left -= int64(len(head)) + int64(n); p.left <= 0 {
+			return nil, fmt.Errorf("manim: the engine has said more than %d MiB", saidLimit>>20)
+		}
+	}
 	body := make([]byte, n)
 	if _, err := io.ReadFull(p.r, body); err != nil {
 		return nil, err
@@ -58,6 +74,11 @@ func (p *pipe) receive() (*message, error) {
 		return nil, fmt.Errorf("manim: engine message: %w", err)
 	}
 	return m, nil
+}
+
+// clip returns the end of a text that may be too long.
+func clip(text string) string {
+	return strings.ToValidUTF8(text[max(0, len(text)-textLimit):], "")
 }
 
 // message is any message from an engine; docs/engine.md says which fields each
