@@ -14,6 +14,7 @@ import (
 // directBox is a plain process in a process group of its own.
 type directBox struct {
 	cmd     *exec.Cmd
+	group   *group
 	scratch string
 }
 
@@ -47,17 +48,25 @@ func startDirect(ctx context.Context, spec Spec) (*Proc, error) {
 		return nil, fmt.Errorf("sandbox: job not started: %w", err)
 	}
 	std.release()
-	return newProc(ctx, spec, dirs, in, out, std, &directBox{cmd, spec.Scratch}), nil
+	group, err := newGroup(cmd.Process)
+	if err != nil {
+		cmd.Process.Kill()
+		cmd.Wait()
+		std.close()
+		abandon()
+		return nil, fmt.Errorf("sandbox: job not started: %w", err)
+	}
+	return newProc(ctx, spec, dirs, in, out, std, &directBox{cmd, group, spec.Scratch}), nil
 }
 
-func (b *directBox) kill() { killGroup(b.cmd.Process) }
+func (b *directBox) kill() { b.group.kill() }
 
 // wait ends the rest of the group with its first process: a Direct job may not
 // leave anything behind either. What left the group is the owner's own doing.
 func (b *directBox) wait() *os.ProcessState {
 	b.cmd.Wait()
 	for range 20 {
-		if !killGroup(b.cmd.Process) {
+		if !b.group.kill() {
 			break
 		}
 		time.Sleep(5 * time.Millisecond) // the rest is dying; nothing tells us when
@@ -72,11 +81,18 @@ func (b *directBox) lower() {}
 
 func (b *directBox) watch(func(error), <-chan struct{}) {}
 
-func (b *directBox) free() error { return os.RemoveAll(b.scratch) }
+func (b *directBox) free() error {
+	b.group.close()
+	return os.RemoveAll(b.scratch)
+}
 
-// makeDirs makes the folders of a job that has them on the host.
+// dirsIn are the folders of a job that has them on the host.
+func dirsIn(scratch string) Dirs {
+	return Dirs{filepath.Join(scratch, "in"), filepath.Join(scratch, "out"), filepath.Join(scratch, "tmp")}
+}
+
 func makeDirs(scratch string) (Dirs, error) {
-	d := Dirs{filepath.Join(scratch, "in"), filepath.Join(scratch, "out"), filepath.Join(scratch, "tmp")}
+	d := dirsIn(scratch)
 	for _, dir := range []string{d.In, d.Out, d.Tmp} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return d, err

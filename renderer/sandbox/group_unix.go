@@ -9,8 +9,13 @@ import (
 	"syscall"
 )
 
-// killGroup ends the processes of the group that p leads and reports whether
-// there were any.
-func killGroup(p *os.Process) bool {
-	return syscall.Kill(-p.Pid, syscall.SIGKILL) == nil
-}
+// group is the process group of a job in Direct, of which its first process is the
+// leader.
+type group struct{ leader *os.Process }
+
+func newGroup(leader *os.Process) (*group, error) { return &group{leader}, nil }
+
+// kill ends the processes of the group and reports whether there were any.
+func (g *group) kill() bool { return syscall.Kill(-g.leader.Pid, syscall.SIGKILL) == nil }
+
+func (g *group) close() {}

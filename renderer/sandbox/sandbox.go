@@ -35,6 +35,10 @@ const (
 	Bwrap  Tier = "bwrap"
 	Basic  Tier = "basic"
 	Direct Tier = "direct"
+
+	// Seatbelt is that of macOS. Nobody has tried it yet and it bounds no memory, so
+	// Probe never answers it either.
+	Seatbelt Tier = "seatbelt"
 )
 
 // ErrNone says that no job of another peer may run here.
@@ -75,6 +79,8 @@ func Start(ctx context.Context, tier Tier, spec Spec) (*Proc, error) {
 		return startDirect(ctx, spec)
 	case Own, Bwrap, Basic:
 		return startBoxed(ctx, tier, spec)
+	case Seatbelt:
+		return startSeatbelt(ctx, spec)
 	}
 	return nil, fmt.Errorf("sandbox: job not started in tier %q: %w", tier, ErrNone)
 }

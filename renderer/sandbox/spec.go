@@ -34,8 +34,8 @@ type Spec struct {
 	Limits Limits
 
 	// Scratch is a host folder that Start makes and Close removes with all that
-	// is in it. Direct and Basic need one of its own for each job; the others use
-	// none.
+	// is in it. Direct, Basic and Seatbelt need one of its own for each job; the
+	// others use none.
 	Scratch string
 
 	// Stderr, if not nil, also gets what the job prints, as it comes. A slow
@@ -52,7 +52,8 @@ type Space struct {
 }
 
 // Limits bound a job. Zero stands for the value of DefaultLimits, where that is
-// zero too there is no limit. Direct heeds only Wall and Stderr.
+// zero too there is no limit. Direct heeds only Wall and Stderr,
+// Seatbelt also CPU, OpenFiles and FileSize, for each process.
 type Limits struct {
 	Memory       int64         // bytes of all processes together, shared pages counted once (PSS), looked at every 200 ms
 	AddressSpace int64         // bytes per process; address space is larger than memory: 4 GiB and more for a 1080p render
@@ -128,7 +129,7 @@ func (s *Spec) check(tier Tier) error {
 			return errors.New("sandbox: job refused: NUL in an argument")
 		}
 	}
-	if (tier == Direct || tier == Basic) && !filepath.IsAbs(s.Scratch) {
+	if (tier == Direct || tier == Basic || tier == Seatbelt) && !filepath.IsAbs(s.Scratch) {
 		return fmt.Errorf("sandbox: job refused: tier %s needs the absolute path of a scratch folder", tier)
 	}
 	if err := s.Limits.check(); err != nil {

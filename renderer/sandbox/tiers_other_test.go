@@ -4,10 +4,22 @@
 
 package sandbox
 
-import "context"
+import (
+	"context"
+	"path/filepath"
+	"runtime"
+)
 
-var testTiers = []Tier{Direct}
+var testTiers = tiersHere()
 
-func startTestBox(ctx context.Context, tier Tier, spec Spec, _ string) (*Proc, error) {
+func tiersHere() []Tier {
+	if runtime.GOOS == "darwin" {
+		return []Tier{Direct, Seatbelt}
+	}
+	return []Tier{Direct}
+}
+
+func startTestBox(ctx context.Context, tier Tier, spec Spec, self string) (*Proc, error) {
+	spec.Runtime.ReadOnly = append(spec.Runtime.ReadOnly, filepath.Dir(self))
 	return Start(ctx, tier, spec)
 }

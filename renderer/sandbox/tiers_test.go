@@ -30,7 +30,7 @@ func startJob(t *testing.T, ctx context.Context, tier Tier, limits Limits, job .
 	case Direct:
 		spec.Env = append(os.Environ(), dirs...)
 		p, err = Start(ctx, tier, spec)
-	case Basic:
+	case Basic, Seatbelt:
 		spec.Env = append(dirs, stayTime)
 		p, err = startTestBox(ctx, tier, spec, self)
 	default:
