@@ -75,6 +75,22 @@ func TestKillIsComplete(t *testing.T) {
 	})
 }
 
+// A job that ends well takes with it whom it has left behind.
+func TestEndIsComplete(t *testing.T) {
+	forTiers(t, func(t *testing.T, tier Tier) {
+		mark := newMark(t)
+		p := startJob(t, t.Context(), tier, Limits{}, "leave", mark)
+		awaitLines(t, p.Stdout(), familySize-1)
+		p.Stdin().Close()
+		if exit := p.Wait(); exit.Err() != nil {
+			t.Errorf("ended as %+v", exit)
+		}
+		if n := alive(t, mark); n != 0 {
+			t.Errorf("%d processes survive the job", n)
+		}
+	})
+}
+
 // A node that is killed leaves nothing behind.
 func TestNodeKilled(t *testing.T) {
 	for _, tier := range boxedTiers {
@@ -190,6 +206,7 @@ func await(t *testing.T, what string, is func() bool) {
 
 // All of it again, as a user without any rights.
 func TestOrdinaryUser(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 || raceDetector {
 		t.Skip("is one, or cannot be")
 	}
@@ -209,7 +226,7 @@ func TestOrdinaryUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	const nobody = 65534
-	cmd := exec.Command(dir+"/sandbox.test", "-test.v", "-test.timeout=2m")
+	cmd := exec.Command(dir+"/sandbox.test", "-test.v", "-test.timeout=10m")
 	cmd.Dir = dir
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "HOME=" + dir + "/tmp", "TMPDIR=" + dir + "/tmp", "MESHNODE_PYTHON=" + os.Getenv("MESHNODE_PYTHON_NOBODY")}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}, Pdeathsig: syscall.SIGKILL}

@@ -96,11 +96,18 @@ func filesJob(args []string) error {
 	return stay()
 }
 
-// deepJob makes that many folders within each other, the last of which nobody may
-// read.
+// deepJob makes that many folders within each other.
 func deepJob(args []string) error {
 	depth, _ := strconv.Atoi(args[0])
-	at, err := unix.Open(os.Getenv("OUT"), unix.O_PATH, 0)
+	if err := makeDeep(os.Getenv("OUT"), depth); err != nil {
+		return err
+	}
+	return stay()
+}
+
+// makeDeep makes folders within each other, the last of which nobody may read.
+func makeDeep(top string, depth int) error {
+	at, err := unix.Open(top, unix.O_PATH, 0)
 	if err != nil {
 		return err
 	}
@@ -116,8 +123,7 @@ func deepJob(args []string) error {
 		at = below
 	}
 	unix.Fchmod(at, 0)
-	unix.Close(at)
-	return stay()
+	return unix.Close(at)
 }
 
 // buffersJob fills the buffers of that many socket pairs: memory that belongs to no

@@ -39,7 +39,7 @@ var jobsByName = make(testJobs)
 func init() {
 	maps.Copy(jobsByName, testJobs{
 		"echo": echoJob, "copy": copyJob, "spin": spinJob, "print": printJob,
-		"family": familyJob, "sleep": sleepJob, "node": nodeJob,
+		"family": familyJob, "leave": leaveJob, "sleep": sleepJob, "node": nodeJob,
 	})
 }
 
@@ -99,6 +99,17 @@ func familyJob(args []string) error {
 	signal.Ignore()
 	fmt.Println("ready")
 	return sleepJob(args)
+}
+
+// leaveJob starts two families, and ends with its input.
+func leaveJob(args []string) error {
+	for range 2 {
+		if err := startSelf("family", args[0], "1"); err != nil {
+			return err
+		}
+	}
+	_, err := io.Copy(io.Discard, os.Stdin)
+	return err
 }
 
 func sleepJob([]string) error {

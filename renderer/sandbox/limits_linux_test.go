@@ -17,6 +17,7 @@ import (
 // Each limit in each tier: it ends the job with its reason, or the kernel refuses
 // the job what is over it. Without the limit the job ends well.
 func TestLimits(t *testing.T) {
+	t.Parallel() // with other tests; its own parts would get into each other's limits
 	const mib = 1 << 20
 	tests := []struct {
 		name   string
@@ -25,20 +26,20 @@ func TestLimits(t *testing.T) {
 		want   error         // why the job is ended, or
 		errno  syscallErrors // what it is refused
 	}{
-		{"wall time", Limits{Wall: 300 * time.Millisecond}, []string{"work", "500ms"}, ErrTime, nil},
+		{"wall time", Limits{Wall: 200 * time.Millisecond}, []string{"work", "300ms"}, ErrTime, nil},
 		{"printing", Limits{Stderr: 4 * mib}, []string{"print", "20"}, ErrStderr, nil},
-		{"processor time", Limits{CPU: 200 * time.Millisecond}, []string{"work", "800ms"}, ErrCPU, nil},
-		{"processor time of short processes", Limits{CPU: 200 * time.Millisecond}, []string{"relay", "10"}, ErrCPU, nil},
+		{"processor time", Limits{CPU: 100 * time.Millisecond}, []string{"work", "400ms"}, ErrCPU, nil},
+		{"processor time of short processes", Limits{CPU: 100 * time.Millisecond}, []string{"relay", "6"}, ErrCPU, nil},
 		{"memory", Limits{Memory: 200 * mib}, []string{"hold", strconv.Itoa(100 * mib), "4"}, ErrMemory, nil},
 		{"memory of the kernel", Limits{Memory: 60 * mib}, []string{"buffers", "150"}, ErrMemory, nil},
 		{"address space", Limits{AddressSpace: 8192 * mib}, []string{"map", strconv.Itoa(9000 * mib)}, nil, syscallErrors{unix.ENOMEM}},
 		{"processes", Limits{Processes: 30}, []string{"forks", "60"}, ErrProcesses, syscallErrors{unix.EAGAIN}},
-		{"a fork bomb", Limits{Processes: 30, Wall: time.Second}, []string{"bomb"}, ErrProcesses, syscallErrors{unix.ETIME}},
+		{"a fork bomb", Limits{Processes: 30, Wall: 500 * time.Millisecond}, []string{"bomb"}, ErrProcesses, syscallErrors{unix.ETIME}},
 		{"open files", Limits{OpenFiles: 30}, []string{"open", "60"}, nil, syscallErrors{unix.EMFILE}},
 		{"one file", Limits{FileSize: mib}, []string{"write", "1", "2"}, nil, syscallErrors{unix.EFBIG}},
 		{"bytes of out", Limits{Out: Space{4 * mib, 100}}, []string{"write", "8", "1"}, ErrBytes, syscallErrors{unix.ENOSPC}},
 		{"files of out", Limits{Out: Space{mib, 100}}, []string{"files", "200"}, ErrFiles, syscallErrors{unix.ENOSPC}},
-		{"depth of out", Limits{Out: Space{64 * mib, 500}}, []string{"deep", "1000"}, ErrFiles, syscallErrors{unix.ENOSPC}},
+		{"depth of out", Limits{Out: Space{64 * mib, 200}}, []string{"deep", "400"}, ErrFiles, syscallErrors{unix.ENOSPC}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -91,6 +92,7 @@ func (errnos syscallErrors) in(exit Exit) bool {
 // A job within its limit of shared memory is not ended for the sum of what each
 // process maps.
 func TestMemoryWithinLimit(t *testing.T) {
+	t.Parallel()
 	if len(boxedTiers) == 0 {
 		t.Skip("no sandbox here")
 	}
@@ -116,12 +118,12 @@ func TestFilesToTheLast(t *testing.T) {
 
 // What a job leaves on the host goes, however deep and closed it is.
 func TestRemoveDeepFolders(t *testing.T) {
+	t.Parallel()
 	top := t.TempDir() + "/top"
 	if err := os.Mkdir(top, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("OUT", top)
-	if err := deepJob([]string{"3000"}); err != nil {
+	if err := makeDeep(top, 1200); err != nil { // longer than a path may be
 		t.Fatal(err)
 	}
 	if err := removeAll(top); err != nil {

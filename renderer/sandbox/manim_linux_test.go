@@ -94,6 +94,7 @@ func (m manimProc) render(t testing.TB, seconds int) (said, seen float64) {
 }
 
 func TestManim(t *testing.T) {
+	t.Parallel()
 	forTiers(t, func(t *testing.T, tier Tier) {
 		m := startManim(t, tier)
 		defer m.Close()
