@@ -26,15 +26,11 @@ const spareProcesses = 256
 type onHost struct {
 	leash   *os.File // closing it has the supervisor end the job
 	scratch string   // folder of its folders
-	tmp     *os.Root
 }
 
 func (h *onHost) free() error {
 	if h.leash != nil {
 		h.leash.Close()
-	}
-	if h.tmp != nil {
-		h.tmp.Close()
 	}
 	if h.scratch == "" {
 		return nil
@@ -49,9 +45,6 @@ func (s *start) prepareBasic(v view) (*exec.Cmd, error) {
 	s.scratch = s.spec.Scratch
 	if err != nil {
 		return nil, fmt.Errorf("no scratch folder: %w", err)
-	}
-	if s.tmp, err = os.OpenRoot(dirs.Tmp); err != nil {
-		return nil, err
 	}
 	user := os.Geteuid()
 	if s.owner != 0 {

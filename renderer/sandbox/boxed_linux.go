@@ -41,7 +41,7 @@ type boxedProc struct {
 	pid    int      // of the process above all of the job, as seen here
 	leader int      // Basic: of the job's first process, which leads its group
 	in     *os.Root
-	spaces []watched
+	spaces []watched // In, Out, Tmp
 	limits Limits
 	owner  int // to whom given files belong; 0 if they do by themselves
 	onHost
@@ -300,36 +300,37 @@ func (s *start) handshake(b *boxedProc) (in, out *os.Root, err error) {
 			return nil, nil, err
 		}
 	}
-	pid, inDir, outDir, err := awaitReady(s.conn)
+	pid, folders, err := awaitReady(s.conn)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer inDir.Close()
-	defer outDir.Close()
 	if s.tier == Basic {
 		b.leader = pid
 	}
 	limits := s.spec.Limits
-	if in, err = rootAt(inDir); err == nil {
-		if out, err = rootAt(outDir); err == nil {
-			b.spaces = []watched{{in, limits.In}, {out, limits.Out}}
-			if s.tmp != nil {
-				b.spaces = append(b.spaces, watched{s.tmp, limits.Tmp})
-			}
-			if err = b.preferForOOM(); err == nil {
-				_, err = s.conn.Write([]byte{1})
-			}
-			if err == nil {
-				err = awaitRunning(s.conn)
-			}
-			if err == nil {
-				return in, out, nil
-			}
-			out.Close()
+	for i, space := range []Space{limits.In, limits.Out, limits.Tmp} {
+		var root *os.Root
+		if err == nil {
+			root, err = rootAt(folders[i])
 		}
-		in.Close()
+		if err == nil {
+			b.spaces = append(b.spaces, watched{root, space})
+		}
+		folders[i].Close()
 	}
-	return nil, nil, err
+	if err == nil {
+		err = b.preferForOOM()
+	}
+	if err == nil {
+		_, err = s.conn.Write([]byte{1})
+	}
+	if err == nil {
+		err = awaitRunning(s.conn)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return b.spaces[0].root, b.spaces[1].root, nil
 }
 
 // preferForOOM has a machine that runs out of memory end this job first.
@@ -439,6 +440,9 @@ func (b *boxedProc) firstProcess() int {
 func (b *boxedProc) free() error {
 	if b.first != nil {
 		b.first.Close()
+	}
+	for _, w := range b.spaces {
+		w.root.Close()
 	}
 	return b.onHost.free()
 }

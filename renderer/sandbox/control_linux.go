@@ -86,33 +86,33 @@ func sendOrder(conn *net.UnixConn, order any) error {
 	return err
 }
 
-// awaitReady returns the helper's process id and the descriptors of In and Out.
-func awaitReady(conn *net.UnixConn) (pid int, in, out *os.File, err error) {
-	buf, oob := make([]byte, 4096), make([]byte, unix.CmsgSpace(2*4))
+// awaitReady returns the helper's process id and the descriptors of In, Out and Tmp.
+func awaitReady(conn *net.UnixConn) (pid int, folders []*os.File, err error) {
+	const want = 3
+	buf, oob := make([]byte, 4096), make([]byte, unix.CmsgSpace(want*4))
 	n, oobn, _, _, err := conn.ReadMsgUnix(buf, oob)
 	if err != nil {
-		return 0, nil, nil, waitError(err)
+		return 0, nil, waitError(err)
 	}
 	var fds []int
 	if messages, err := unix.ParseSocketControlMessage(oob[:oobn]); err == nil && len(messages) == 1 {
 		fds, _ = unix.ParseUnixRights(&messages[0])
 	}
-	var folders []*os.File
 	for _, fd := range fds {
 		unix.CloseOnExec(fd)
 		folders = append(folders, os.NewFile(uintptr(fd), "folder"))
 	}
 	r, err := reported(buf[:n])
-	if err == nil && len(folders) != 2 {
+	if err == nil && len(folders) != want {
 		err = errors.New("the helper sent no folders")
 	}
 	if err != nil {
 		for _, f := range folders {
 			f.Close()
 		}
-		return 0, nil, nil, err
+		return 0, nil, err
 	}
-	return r.PID, folders[0], folders[1], nil
+	return r.PID, folders, nil
 }
 
 // awaitRunning returns when the helper has become the job, or says why not.
@@ -164,9 +164,9 @@ func receiveOrder(order any) error {
 	return json.Unmarshal(buf[:n], order)
 }
 
-func sendReady(in, out int) error {
+func sendReady(folders ...int) error {
 	text, _ := json.Marshal(report{PID: os.Getpid()})
-	return unix.Sendmsg(controlFD, text, unix.UnixRights(in, out), nil, unix.MSG_NOSIGNAL)
+	return unix.Sendmsg(controlFD, text, unix.UnixRights(folders...), nil, unix.MSG_NOSIGNAL)
 }
 
 func sendFailure(err error) {

@@ -138,13 +138,17 @@ func confine() error {
 	if err != nil {
 		return err
 	}
+	tmp, err := openFolder(o.Dirs.Tmp)
+	if err != nil {
+		return err
+	}
 	if err := dropCapabilities(!o.Basic); err != nil {
 		return err
 	}
 	if err := dieWithParent(); err != nil {
 		return err
 	}
-	if err := sendReady(in, out); err != nil {
+	if err := sendReady(in, out, tmp); err != nil {
 		return fmt.Errorf("confine: %w", err)
 	}
 	if err := awaitGo(); err != nil {

@@ -18,7 +18,7 @@ import (
 
 func init() {
 	maps.Copy(jobsByName, testJobs{
-		"map": mapJob, "forks": forksJob, "bomb": bombJob, "open": openJob, "write": writeJob, "files": filesJob, "deep": deepJob,
+		"map": mapJob, "forks": forksJob, "bomb": bombJob, "open": openJob, "write": writeJob("OUT"), "write-in": writeJob("IN"), "write-tmp": writeJob("TMP"), "deep": deepJob,
 		"hold": holdJob, "buffers": buffersJob,
 		"relay": relayJob, "work": workJob, "signal": signalJob,
 	})
@@ -73,27 +73,19 @@ func openJob(args []string) error {
 	return nil
 }
 
-// writeJob writes that many files of that many MiB.
-func writeJob(args []string) error {
-	files, _ := strconv.Atoi(args[0])
-	size, _ := strconv.ParseInt(args[1], 10, 64)
-	for i := range files {
-		if err := fill(filepath.Join(os.Getenv("OUT"), strconv.Itoa(i)), size<<20); err != nil {
-			return err
+// writeJob has a job write that many files of that many MiB into the folder that a
+// variable names.
+func writeJob(folder string) func(args []string) error {
+	return func(args []string) error {
+		files, _ := strconv.Atoi(args[0])
+		size, _ := strconv.ParseInt(args[1], 10, 64)
+		for i := range files {
+			if err := fill(filepath.Join(os.Getenv(folder), "file"+strconv.Itoa(i)), size<<20); err != nil {
+				return err
+			}
 		}
+		return stay()
 	}
-	return stay()
-}
-
-// filesJob makes that many empty files.
-func filesJob(args []string) error {
-	n, _ := strconv.Atoi(args[0])
-	for i := range n {
-		if err := os.WriteFile(filepath.Join(os.Getenv("OUT"), strconv.Itoa(i)), nil, 0o600); err != nil {
-			return err
-		}
-	}
-	return stay()
 }
 
 // deepJob makes that many folders within each other.

@@ -38,7 +38,10 @@ func TestLimits(t *testing.T) {
 		{"open files", Limits{OpenFiles: 30}, []string{"open", "60"}, nil, syscallErrors{unix.EMFILE}},
 		{"one file", Limits{FileSize: mib}, []string{"write", "1", "2"}, nil, syscallErrors{unix.EFBIG}},
 		{"bytes of out", Limits{Out: Space{4 * mib, 100}}, []string{"write", "8", "1"}, ErrBytes, syscallErrors{unix.ENOSPC}},
-		{"files of out", Limits{Out: Space{mib, 100}}, []string{"files", "200"}, ErrFiles, syscallErrors{unix.ENOSPC}},
+		{"files of out", Limits{Out: Space{mib, 100}}, []string{"write", "200", "0"}, ErrFiles, syscallErrors{unix.ENOSPC}},
+		{"bytes of in", Limits{In: Space{4 * mib, 100}}, []string{"write-in", "8", "1"}, ErrBytes, syscallErrors{unix.ENOSPC}},
+		{"bytes of tmp", Limits{Tmp: Space{4 * mib, 100}}, []string{"write-tmp", "8", "1"}, ErrBytes, syscallErrors{unix.ENOSPC}},
+		{"files of tmp", Limits{Tmp: Space{mib, 100}}, []string{"write-tmp", "200", "0"}, ErrFiles, syscallErrors{unix.ENOSPC}},
 		{"depth of out", Limits{Out: Space{64 * mib, 200}}, []string{"deep", "400"}, ErrFiles, syscallErrors{unix.ENOSPC}},
 	}
 	for _, test := range tests {
@@ -109,7 +112,7 @@ func TestFilesToTheLast(t *testing.T) {
 	if len(boxedTiers) == 0 || boxedTiers[0] != Own {
 		t.Skip("no such tier here")
 	}
-	p := startJob(t, t.Context(), Own, Limits{Out: Space{1 << 20, 100}}, "files", "200")
+	p := startJob(t, t.Context(), Own, Limits{Out: Space{1 << 20, 100}}, "write", "200", "0")
 	p.Wait()
 	if names, err := fs.ReadDir(p.Out().FS(), "."); len(names) != 100 || err != nil {
 		t.Errorf("%d files made, want 100 (%v)", len(names), err)

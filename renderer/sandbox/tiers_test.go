@@ -24,7 +24,7 @@ func startJob(t *testing.T, ctx context.Context, tier Tier, limits Limits, job .
 	}
 	spec := Spec{Argv: append([]string{self, testStage}, job...), Limits: limits.orDefault()}
 	spec.Scratch = scratch(t)
-	dirs := []string{"IN=" + filepath.Join(spec.Scratch, "in"), "OUT=" + filepath.Join(spec.Scratch, "out")}
+	dirs := []string{"IN=" + filepath.Join(spec.Scratch, "in"), "OUT=" + filepath.Join(spec.Scratch, "out"), "TMP=" + filepath.Join(spec.Scratch, "tmp")}
 	var p *Proc
 	switch tier {
 	case Direct:
@@ -34,7 +34,7 @@ func startJob(t *testing.T, ctx context.Context, tier Tier, limits Limits, job .
 		spec.Env = append(dirs, stayTime)
 		p, err = startTestBox(ctx, tier, spec, self)
 	default:
-		spec.Env = []string{"IN=/in", "OUT=/out", stayTime}
+		spec.Env = []string{"IN=/in", "OUT=/out", "TMP=/tmp", stayTime}
 		p, err = startTestBox(ctx, tier, spec, self)
 	}
 	if err != nil {
