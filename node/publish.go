@@ -203,9 +203,9 @@ func (n *Node) walk(ctx context.Context, p *publication, req PublishRequest, fin
 	if p.engine, err = n.parts.Renderer.Take(ctx, renderer.Own, fingerprint); err != nil {
 		return nil, err
 	}
-	ahead := max(0, int(n.localSlots(req))-1) // one core walks
-	if req.DryRun || alone {
-		ahead = 0
+	ahead := 0
+	if !req.DryRun && !alone {
+		ahead = n.drawnAhead(req)
 	}
 	p.emit(Event{Event: "planning"})
 	told := time.Now()
@@ -221,6 +221,16 @@ func (n *Node) walk(ctx context.Context, p *publication, req PublishRequest, fin
 			p.emit(Event{Event: "planning", Plays: at.Plays, Frames: at.Frames, Name: at.Name})
 		}
 	})
+}
+
+// drawnAhead is how many cells are drawn here at a time while a job is planned. Where
+// others wait for the plan, one core is left to the walk.
+func (n *Node) drawnAhead(req PublishRequest) int {
+	slots := int(n.localSlots(req))
+	if slots > 0 && slices.ContainsFunc(n.Peers(), func(p PeerStatus) bool { return p.Slots > 0 }) {
+		slots--
+	}
+	return slots
 }
 
 // distribute offers a planned job and waits until its cells are collected.

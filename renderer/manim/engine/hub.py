@@ -63,6 +63,7 @@ class Hub:
         self.slots = 1
         self.wanted: list[int] = []  # cells asked for and not yet given to a walker, in the order of asking
         self.ahead = 0  # cells drawn at a time before anybody has asked, while the plan is made
+        self.begun = False  # the last play is one that the leader still walks
         self.early: list[dict] = []  # cells drawn so, until the plan is there to compare them with
         self.may_fork = True
         self.lacking: dict[str, list[Body]] = {}  # files of the project that walkers wait for
@@ -297,6 +298,7 @@ class Hub:
             self.take_back(body)
         elif kind == "restart":
             self.plays, self.cells, self.wanted, self.early, body.leader = [], [], [], [], False
+            self.begun = False
             self.pipes.send(
                 {"t": "restart", "text": "the scene looks at its own pixels: every frame is drawn"}
             )
@@ -312,21 +314,32 @@ class Hub:
         elif kind == "plan":
             body.ended = True
             self.spec = json.loads(message["spec"])
-            self.ahead, self.wanted = 0, []
+            self.ahead, self.wanted, self.cells = 0, [], []
+            del self.plays[message["plays"] :]  # the last one had begun, and did not come to its end
             self.tell_early()
             self.pipes.send(message)
+        elif kind == "begun":
+            self.begun = True
+            self.draw_ahead(message)
         elif kind == "play":
-            self.fps = message.pop("fps")
+            if not self.begun:
+                self.draw_ahead(message)
+            self.begun = False
+            message.pop("fps")
             self.pipes.send(message)
-            first = len(self.grid())
-            self.learn_plays([[message["frames"], message["frozen"]]])
-            if self.ahead:
-                self.wanted += range(first, len(self.grid()))
         else:
             if kind in ("finished", "scene_error", "usage_error", "scenes"):
                 body.leader = False
             body.checking = body.checking and kind != "checked"
             self.pipes.send(message)
+
+    def draw_ahead(self, play: dict) -> None:
+        """The leader has come to a play whose frames are known: its cells may be drawn while it walks on."""
+        self.fps = play["fps"]
+        first = len(self.grid())
+        self.learn_plays([[play["frames"], play["frozen"]]])
+        if self.ahead:
+            self.wanted += range(first, len(self.grid()))
 
     def checked(self, body: Body, reason: str, text: str) -> None:
         """A check has found a difference, or could not be made."""

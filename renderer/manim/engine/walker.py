@@ -129,6 +129,8 @@ class Walker:
         if not self.play_counts:
             return
         self._compare_start(frozen, upper, exact)
+        if self.leader and exact:
+            self.report({"t": "begun", "frames": upper, "frozen": frozen, "fps": self.fps})
         self._reach()
         first, end = self.frame, self.frame + upper
         if self._target is not None:
