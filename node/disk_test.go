@@ -21,11 +21,11 @@ import (
 // smallDisk is the disk of a node, and its store: full, it takes nothing.
 type smallDisk struct {
 	blockstore.Store
-	full atomic.Bool
+	short, full atomic.Bool
 }
 
 func (d *smallDisk) free() (uint64, bool) {
-	if d.full.Load() {
+	if d.short.Load() || d.full.Load() {
 		return 100 << 20, true
 	}
 	return 2 << 30, true
@@ -49,18 +49,19 @@ func (m *mesh) addSmall(r *synthetic.Renderer) (*Node, *smallDisk) {
 }
 
 // A node whose disk fills up while it works for others gives that up, says why, and
-// works again when there is room. No cell counts as failed.
+// works again when there is room. No cell counts as failed. It always works for its user.
 func TestFullDisk(t *testing.T) {
 	m := newMesh(t)
 	submitter := m.add(&synthetic.Renderer{}, 1)
 	small, disk := m.addSmall(&synthetic.Renderer{Slow: 10 * time.Millisecond})
 	other := m.add(&synthetic.Renderer{Slow: 10 * time.Millisecond}, 1)
 	m.settle()
-	publish := func(on func(Event)) Event {
+	publish := func(by *Node, slots *uint32, on func(Event)) Event {
 		t.Helper()
 		req, path := m.scene(demo, 0)
+		req.LocalSlots = slots
 		var got events
-		submitter.Publish(t.Context(), req, func(e Event) { got.add(e); on(e) })
+		by.Publish(t.Context(), req, func(e Event) { got.add(e); on(e) })
 		if last := got.last(); last.Event != "finished" {
 			t.Fatalf("ended with %+v", last)
 		}
@@ -94,7 +95,8 @@ func TestFullDisk(t *testing.T) {
 	}
 
 	var once sync.Once
-	publish(func(e Event) {
+	var none uint32
+	publish(submitter, &none, func(e Event) {
 		if frames(e, small) > 0 {
 			once.Do(func() { disk.full.Store(true) })
 		}
@@ -103,14 +105,20 @@ func TestFullDisk(t *testing.T) {
 	if notes := small.Status().Notes; len(notes) != 1 || !strings.Contains(notes[0], "nearly full: 100 MiB") {
 		t.Errorf("its notes are %q", notes)
 	}
-	if last := publish(func(Event) {}); frames(last, small) > 0 || frames(last, other) == 0 {
+	if last := publish(submitter, &none, func(Event) {}); frames(last, small) > 0 || frames(last, other) == 0 {
 		t.Errorf("a node without room has worked: %+v", last.Nodes)
 	}
 
 	disk.full.Store(false)
+	disk.short.Store(true)
+	if last := publish(small, nil, func(Event) {}); frames(last, small) == 0 {
+		t.Errorf("a node has not worked for its own user: %+v", last.Nodes)
+	}
+
+	disk.short.Store(false)
 	small.warnAdvert(func(*job.Advert) {}) // as it does every 30 s
 	m.wait("the node to say that it has room", slots(1))
-	if last := publish(func(Event) {}); frames(last, small) == 0 {
+	if last := publish(submitter, &none, func(Event) {}); frames(last, small) == 0 {
 		t.Errorf("a node with room again has not worked: %+v", last.Nodes)
 	}
 }

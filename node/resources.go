@@ -213,11 +213,13 @@ func (n *Node) Pause(paused bool) error {
 func (n *Node) currentAdvert() job.Advert {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.tellable()
+	return n.advert
 }
 
-// tellable returns what this node says of itself now. n.mu is held.
-func (n *Node) tellable() job.Advert {
+// forOthers returns what this node offers to its peers now.
+func (n *Node) forOthers() job.Advert {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	a := n.advert
 	if n.full {
 		a.Slots, a.Lacks = 0, fmt.Sprintf("the disk is nearly full: %d MiB are free, others' jobs need %d", a.Disk>>20, minFree>>20)
@@ -233,9 +235,10 @@ func (n *Node) changeAdvert(change func(*job.Advert)) error {
 	n.advert.V = job.Version
 	was := n.full
 	free, known := n.free()
-	n.advert.Disk, n.full = free, known && free < minFree
-	advert, is := n.tellable(), n.full
+	is := known && free < minFree
+	n.advert.Disk, n.full = free, is
 	n.mu.Unlock()
+	advert := n.forOthers()
 	switch {
 	case is && !was:
 		n.log.Warn("this node takes no work of others", "reason", advert.Lacks)

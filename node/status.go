@@ -15,7 +15,7 @@ import (
 
 // Status returns what this node knows of itself, its peers and its jobs.
 func (n *Node) Status() Status {
-	advert := n.currentAdvert()
+	advert := n.forOthers()
 	s := Status{
 		Self: PeerStatus{ID: n.self, Self: true, Addrs: n.parts.Network.Addrs(), Advert: &advert},
 		Mesh: n.mesh.Name, Mark: n.mesh.Mark(), Peers: n.Peers(), Jobs: n.jobs(endedInStatus),
