@@ -19,7 +19,8 @@ type Advert struct {
 	Sandbox      string        `cbor:"9,keyasint" json:"sandbox"` // tier that holds for other peers' jobs; "none" with the reason in Lacks
 	Environments []Environment `cbor:"10,keyasint" json:"renderers"`
 	Paused       bool          `cbor:"11,keyasint" json:"paused"`
-	Lacks        string        `cbor:"12,keyasint" json:"lacks,omitempty"` // why it does not render for others, if it does not
+	Lacks        string        `cbor:"12,keyasint" json:"lacks,omitempty"`          // why it does not render for others, if it does not
+	Sick         string        `cbor:"13,keyasint,omitempty" json:"sick,omitempty"` // why it has stopped to: it fails what others render
 }
 
 // Environment returns the node's environment for jobs with that need: the
@@ -64,7 +65,7 @@ func (a *Advert) Validate() error {
 			return invalid("advert: text of %d bytes", len(s))
 		}
 	}
-	if len(a.Lacks) > MaxText || len(a.Environments) > 64 {
+	if len(a.Lacks) > MaxText || len(a.Sick) > MaxText || len(a.Environments) > 64 {
 		return invalid("advert: %d environments", len(a.Environments))
 	}
 	for _, e := range a.Environments {

@@ -94,12 +94,13 @@ type Held struct {
 	Rate  float64 `cbor:"4,keyasint"` // weight per second, all slots; 0: not known yet
 }
 
-// Done says that its sender has rendered a cell and holds its bytes on disk.
+// Done says that its sender has a cell's bytes on disk.
 type Done struct {
 	Job    ID     `cbor:"0,keyasint"`
 	Cell   uint32 `cbor:"1,keyasint"`
 	Output CID    `cbor:"2,keyasint"` // FileSet of the cell's files
 	Size   uint64 `cbor:"3,keyasint"` // bytes of those files
+	Gen    uint32 `cbor:"4,keyasint"` // of the claims of that cell by then; see CauseLost
 }
 
 // Split asks the holder of a range for a part of it.
@@ -120,10 +121,15 @@ type Grant struct {
 
 // Collected is the submitter's word that it has these cells, checked and
 // pinned. Nothing else is final. With Final the job is over.
+//
+// Words of one Epoch add up; a word of a higher one takes the place of all before
+// it. The epoch rises when the submitter was restarted, or has lost the bytes of
+// cells that it had.
 type Collected struct {
 	Job   ID     `cbor:"0,keyasint"`
 	Cells Ranges `cbor:"1,keyasint"`
 	Final bool   `cbor:"2,keyasint,omitempty"`
+	Epoch uint32 `cbor:"3,keyasint,omitempty"`
 }
 
 // Revoked is the submitter's word that nothing a peer did for this job counts.
@@ -155,12 +161,14 @@ type Cause uint8
 
 // Nothing is wrong with a cell that was released by a node that is paused or
 // has no room. Failed: rendering was tried. Fatal: no node can render it.
-// Diverged: the sender must not work on this job any more.
+// Diverged: the sender must not work on this job any more. Lost: the sender had
+// the cell's bytes, and has them no more; its Dones up to Gen are void, too.
 const (
 	CauseBusy     Cause = 0
 	CauseFailed   Cause = 1
 	CauseFatal    Cause = 2
 	CauseDiverged Cause = 3
+	CauseLost     Cause = 4
 )
 
 // Pull asks a peer for the facts it has of every open job, and for the end of
@@ -170,11 +178,13 @@ type Pull struct {
 }
 
 // Known says which cells of a job need no fact: collected, or done by a peer
-// that is there. Over: the asker knows that the job has ended.
+// that is there. Over: the asker knows that the job has ended. All: it wants to know
+// who has collected cells, too.
 type Known struct {
 	Job   ID     `cbor:"0,keyasint"`
 	Cells Ranges `cbor:"1,keyasint"`
 	Over  bool   `cbor:"2,keyasint,omitempty"`
+	All   bool   `cbor:"3,keyasint,omitempty"`
 }
 
 // State answers a Pull with facts as their authors signed them.
