@@ -107,6 +107,17 @@ func (n *Node) ownFirst(envs []job.Environment) {
 	}
 }
 
+// beSick tells the mesh that this node has stopped to render for others, and why;
+// with an empty reason, that it does again.
+func (n *Node) beSick(reason string) {
+	if reason == "" {
+		n.log.Info("rendering for others again")
+	} else {
+		n.log.Error("not rendering for others for a while", "reason", reason)
+	}
+	n.warnAdvert(func(a *job.Advert) { a.Sick = reason })
+}
+
 // short returns what an advert can carry of an error.
 func short(err error) string {
 	text := err.Error()

@@ -26,6 +26,9 @@ func (n *Node) Status() Status {
 	if advert.Lacks != "" {
 		s.Notes = append(s.Notes, advert.Lacks)
 	}
+	if advert.Sick != "" {
+		s.Notes = append(s.Notes, "not rendering for others for a while: "+advert.Sick)
+	}
 	for _, j := range n.schedulerJobs() {
 		if note := "renderer: " + j.Unfit; j.Unfit != "" && !slices.Contains(s.Notes, note) {
 			s.Notes = append(s.Notes, note)

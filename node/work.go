@@ -329,7 +329,7 @@ const (
 	collectPerByte = time.Second / (1 << 20)
 )
 
-// collect brings a cell of a job of this node here.
+// collect brings a cell here: of a job of this node, or a copy of another's.
 func (n *Node) collect(a scheduler.Fetch) {
 	w := n.workOn(a.Job)
 	w.tasks.Go(func() {
@@ -352,8 +352,14 @@ func (n *Node) collectCell(ctx context.Context, w *work, a scheduler.Fetch) (bad
 	w.mu.Lock()
 	man := w.man
 	w.mu.Unlock()
-	if man == nil {
-		return false, fmt.Errorf("job %s is not of this node", a.Job.Short())
+	if man == nil { // a copy, on a node that does not work on the job
+		block, err := n.parts.Store.Block(ctx, job.CID(a.Job), a.From)
+		if err != nil {
+			return false, fmt.Errorf("manifest: %w", err)
+		}
+		if man, err = job.DecodeManifest(block); err != nil {
+			return false, err
+		}
 	}
 	limit := uint64(outputLimit(man, a.Cell))
 	if a.Size > limit {

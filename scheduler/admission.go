@@ -44,6 +44,8 @@ func (s *Scheduler) suits(a *job.Advert, n job.Need) error {
 	switch {
 	case a.Paused:
 		return errors.New("paused")
+	case a.Sick != "":
+		return fmt.Errorf("sick: %s", a.Sick)
 	case a.Sandbox == "none" || a.Sandbox == "":
 		if a.Lacks != "" {
 			return fmt.Errorf("no sandbox: %s", a.Lacks)

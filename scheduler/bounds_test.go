@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -123,8 +124,8 @@ func TestStrangers(t *testing.T) {
 
 func TestRecords(t *testing.T) {
 	r := &Record{
-		V: job.Version, Job: &JobRecord{Offer: job.Offer{Job: "j", Roster: []job.Member{{Peer: "a"}}}, Submitter: "a", Raw: []byte{1}, LocalSlots: 2},
-		Claims: []ClaimRecord{{job.Range{A: 1, B: 2}, 3, []byte{4}}}, Cells: []CellRecord{{1, "c", 2}},
+		V: job.Version, Job: &JobRecord{Offer: job.Offer{Job: "j", Roster: []job.Member{{Peer: "a"}}}, Manifest: []byte{3}, Raw: []byte{1}, LocalSlots: 2, Revoked: []RevokedRecord{{"b", "why"}}},
+		Claims: []ClaimRecord{{job.Range{A: 1, B: 2}, 3, []byte{4}}}, Cells: []CellRecord{{1, "c", 2, 3}},
 	}
 	b, err := r.Encode()
 	if err != nil {
@@ -134,7 +135,7 @@ func TestRecords(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(r, back) {
 		t.Errorf("%+v came back as %+v: %v", r, back, err)
 	}
-	for _, bad := range [][]byte{nil, {0xff}, append(b, 0), make([]byte, maxRecord+1)} {
+	for _, bad := range [][]byte{nil, {0xff}, append(slices.Clone(b), 0), make([]byte, maxRecord+1)} {
 		if _, err := DecodeRecord(bad); err == nil {
 			t.Errorf("%d bytes decoded", len(bad))
 		}

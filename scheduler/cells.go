@@ -14,13 +14,15 @@ type cell struct {
 	top       claim // the claim that holds, or did last; peer "": released, or never claimed
 	next      claim // a higher claim made without the holder's grant: it holds once top has ended
 	done      []done
-	released  []mark // claims that are void
-	failed    []mark // claims under which rendering failed
+	released  []mark        // claims that are void
+	lost      []mark        // Dones that are void
+	failed    []mark        // claims under which rendering failed
+	failedAt  time.Duration // the last time
+	counted   bool          // as a fault of this node
 	collected bool
 	from      job.PeerID // who rendered it; of collected cells, if known
 
-	known  bool // status is up to date
-	status status
+	memo memo
 }
 
 // claim is a peer's hold of one cell.
@@ -37,6 +39,7 @@ type done struct {
 	peer   job.PeerID
 	output job.CID
 	size   uint64
+	gen    uint32 // of the cell's claims by then
 	at     time.Duration
 	raw    []byte // nil: of this node
 	bad    bool   // its bytes cannot be had, or are not a cell
@@ -65,26 +68,6 @@ const (
 	finished // done by a peer from which it can be had
 	kept     // collected
 )
-
-// status returns what a cell is. It is asked for every cell in almost every
-// step, so it is kept until a fact about the cell or the presence of a peer
-// changes, or until time changes it.
-func (s *Scheduler) status(j *openJob, i uint32) status {
-	c := &j.cells[i]
-	if !c.known || s.now >= c.status.until {
-		c.status, c.known = s.derive(j, i), true
-	}
-	return c.status
-}
-
-// forgetStatus is to be called when a peer comes or goes.
-func (s *Scheduler) forgetStatus() {
-	for _, j := range s.jobs {
-		for i := range j.cells {
-			j.cells[i].known = false
-		}
-	}
-}
 
 // derive finds what a cell is from the facts.
 func (s *Scheduler) derive(j *openJob, i uint32) status {
@@ -141,8 +124,10 @@ func (s *Scheduler) claimEnd(j *openJob, c *claim) time.Duration {
 	if at, gone := s.left(c.peer); gone {
 		end = min(end, at)
 	}
-	if m := j.member(c.peer); m != nil && m.out {
-		end = min(end, m.outAt)
+	if m := j.member(c.peer); m != nil {
+		if end = min(end, s.stalledAt(j, m)); m.out {
+			end = min(end, m.outAt)
+		}
 	}
 	return end
 }
@@ -158,14 +143,18 @@ func (s *Scheduler) settle(j *openJob, c *cell) {
 //
 // A claim holds over another only if it is higher, and if the holder has granted
 // it or is seen here to have ended. Between equal generations, as two adopters
-// may make them, order alone decides.
+// may make them, order alone decides, unless only the lower one is repeated.
 func (s *Scheduler) admit(j *openJob, i uint32, x claim, grantedBy job.PeerID) {
 	c := &j.cells[i]
-	if void(c.released, x.peer, x.gen) {
+	if top := &c.top; top.peer == x.peer && top.gen == x.gen && c.next.peer == "" && c.memo.kind != free && s.now < c.memo.until && c.memo.epoch == j.tally.epoch {
+		top.until, top.granted = max(top.until, x.until), top.granted || x.granted // the holder repeats it: by far the most frequent case
+		return
+	}
+	if covers(c.released, x.peer, x.gen) {
 		return
 	}
 	s.settle(j, c)
-	c.known = false
+	j.touch(i)
 	for _, known := range []*claim{&c.top, &c.next} {
 		if known.peer == x.peer && known.gen == x.gen {
 			known.until = max(known.until, x.until)
@@ -174,10 +163,11 @@ func (s *Scheduler) admit(j *openJob, i uint32, x claim, grantedBy job.PeerID) {
 		}
 	}
 	top := &c.top
+	ended := s.now >= s.claimEnd(j, top)
 	switch {
 	case x.gen == 0 || x.gen > top.gen+maxGenJump: // generation 0 is the plan's, and known from the start
-	case !j.higher(x, *top):
-	case x.peer == top.peer || s.now >= s.claimEnd(j, top),
+	case !j.higher(x, *top) && !(ended && x.gen == top.gen && top.peer != ""):
+	case x.peer == top.peer || ended,
 		x.gen == top.gen,
 		x.granted && grantedBy == top.peer,
 		top.peer == s.self && s.contestable(top, x.peer):
@@ -215,22 +205,28 @@ func (s *Scheduler) contestable(own *claim, by job.PeerID) bool {
 	return p != nil && p.lostAt >= own.since && p.lostAt > 0
 }
 
-func void(released []mark, peer job.PeerID, gen uint32) bool {
-	return slices.ContainsFunc(released, func(m mark) bool { return m.peer == peer && gen <= m.gen })
+// covers reports whether marks make void what a peer did under a generation.
+func covers(marks []mark, peer job.PeerID, gen uint32) bool {
+	return slices.ContainsFunc(marks, func(m mark) bool { return m.peer == peer && gen <= m.gen })
+}
+
+// addMark keeps the highest generation of each peer.
+func addMark(marks []mark, m mark) []mark {
+	if k := slices.IndexFunc(marks, func(o mark) bool { return o.peer == m.peer }); k >= 0 {
+		marks[k].gen = max(marks[k].gen, m.gen)
+		return marks
+	}
+	if len(marks) >= maxReleased {
+		marks = slices.Delete(marks, 0, 1)
+	}
+	return append(marks, m)
 }
 
 // release makes a peer's claims of a cell up to a generation void.
 func (s *Scheduler) release(j *openJob, i uint32, peer job.PeerID, gen uint32) {
 	c := &j.cells[i]
-	c.known = false
-	if k := slices.IndexFunc(c.released, func(m mark) bool { return m.peer == peer }); k >= 0 {
-		c.released[k].gen = max(c.released[k].gen, gen)
-	} else {
-		if len(c.released) >= maxReleased {
-			c.released = slices.Delete(c.released, 0, 1)
-		}
-		c.released = append(c.released, mark{peer, gen})
-	}
+	j.touch(i)
+	c.released = addMark(c.released, mark{peer, gen})
 	if c.next.peer == peer && c.next.gen <= gen {
 		c.next = claim{}
 	}
@@ -242,7 +238,7 @@ func (s *Scheduler) release(j *openJob, i uint32, peer job.PeerID, gen uint32) {
 
 // gen returns the generation of a new claim of all cells in [a, b).
 func (j *openJob) gen(r job.Range) uint32 {
-	gen := uint32(0)
+	gen := j.work.floor
 	for i := r.A; i < r.B; i++ {
 		c := &j.cells[i]
 		gen = max(gen, c.top.gen, c.next.gen)
@@ -257,8 +253,12 @@ func (j *openJob) gen(r job.Range) uint32 {
 
 // runs returns the runs of cells for which is holds.
 func (j *openJob) runs(is func(i uint32) bool) []job.Range {
+	return runs(0, uint32(len(j.cells)), is)
+}
+
+func runs(low, end uint32, is func(i uint32) bool) []job.Range {
 	var out []job.Range
-	for i := range uint32(len(j.cells)) {
+	for i := low; i < end; i++ {
 		if !is(i) {
 			continue
 		}
@@ -277,13 +277,9 @@ func (s *Scheduler) held(j *openJob, i uint32) bool {
 	return st.kind == claimed && st.peer == s.self
 }
 
-// heldBy returns the number of cells that a peer holds.
-func (s *Scheduler) heldBy(j *openJob, id job.PeerID) int {
-	n := 0
-	for i := range uint32(len(j.cells)) {
-		if st := s.status(j, i); st.kind == claimed && st.peer == id {
-			n++
-		}
-	}
-	return n
+// ownRuns returns the runs of cells that this node is to render and for which is
+// holds.
+func (s *Scheduler) ownRuns(j *openJob, is func(i uint32) bool) []job.Range {
+	h := s.heldBy(j, s.self)
+	return runs(h.low, h.end, func(i uint32) bool { return s.held(j, i) && is(i) })
 }

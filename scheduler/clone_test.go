@@ -110,7 +110,7 @@ func writable(v reflect.Value) reflect.Value {
 }
 
 // fields that only count, or that follow from others.
-var unhashed = map[string]bool{"now": true, "wake": true, "out": true, "learned": true, "known": true, "status": true, "weight": true, "grid": true, "records": true}
+var unhashed = map[string]bool{"now": true, "wake": true, "out": true, "learned": true, "memo": true, "tally": true, "holding": true, "weight": true, "grid": true, "records": true}
 
 var durationType = reflect.TypeFor[time.Duration]()
 

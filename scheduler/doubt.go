@@ -49,6 +49,6 @@ func (s *Scheduler) alone(j *openJob, reason string) {
 		return // all cells are there, of walks that are the plan's
 	}
 	cancel := &job.Cancel{Job: j.id, Nonce: j.manifest.Nonce, Reason: clip(reason)}
+	s.forget(j, job.Signed{From: s.self, Msg: cancel}) // first: after a crash it must not go on
 	s.do(Publish{cancel}, RenderAlone{j.id, firstLine(reason)})
-	s.forget(j, job.Signed{From: s.self, Msg: cancel})
 }

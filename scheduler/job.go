@@ -23,13 +23,19 @@ type openJob struct {
 	offerSent time.Duration // when the offer was last heard or sent
 	offerAt   time.Duration // when it is to be sent next
 
-	cells   []cell
-	open    int       // cells not collected
-	typical float64   // speed of the roster; see relative
-	members []*member // by peer id
+	cells    []cell
+	tally    tally
+	failing  []uint32  // cells that have failed somewhere
+	open     int       // cells not collected
+	typical  float64   // speed of the roster; see relative
+	heaviest float64   // weight of a cell
+	members  []*member // by peer id
 
-	collected job.Signed  // the fullest Collected of the submitter; Msg nil: none
+	collected job.Signed  // the fullest Collected of the submitter in this epoch; Msg nil: none
+	epoch     uint32      // of the submitter's Collected
+	lives     uint32      // of this node that ended while it held cells, without a finished one in between
 	mine      *submission // nil: of another node
+	keep      keeping     // of another node
 	work      work
 	records   []string // keys written
 }
@@ -52,14 +58,21 @@ type member struct {
 	slots    uint32
 	speed    float64
 	rate     float64       // weight per second, by its own word; 0: not known
+	holding  holding       // see tally
 	left     int           // cells it said it has left
 	moved    time.Duration // when it last began or finished something
-	reach    uint32        // one after the furthest cell it has finished
+	worked   time.Duration // when it last finished a cell, or began to hold some; 0: it holds none
+	reach    uint32        // one after the furthest cell it has been at, for all that is known
+	finished bool          // it has finished a cell
 	askAfter time.Duration // no split is asked of it before
 	out      bool          // revoked, or left the job
 	outAt    time.Duration
-	told     bool       // people know that it may draw a little differently
-	revoked  job.Signed // the submitter's Revoked; Msg nil: none
+	told     bool          // people know that it may draw a little differently
+	revoked  job.Signed    // the submitter's Revoked; Msg nil: none
+	faults   int           // cells it has failed since it last sat out
+	sitOuts  int           // times that it has
+	backAt   time.Duration // until when it does
+	fatal    bool          // it says that nobody can render the job
 }
 
 func newJob(id job.ID, m *job.Manifest, o *job.Offer, raw []byte, now time.Duration) *openJob {
@@ -67,15 +80,19 @@ func newJob(id job.ID, m *job.Manifest, o *job.Offer, raw []byte, now time.Durat
 	j := &openJob{
 		id: id, submitter: m.Submitter, manifest: m, offer: o, offerRaw: raw, grid: grid,
 		weight: make([]float64, len(grid)+1), since: now, offerSent: now,
-		cells: make([]cell, len(grid)), open: len(grid), typical: typicalSpeed(o),
+		cells: make([]cell, len(grid)), open: len(grid), typical: typicalSpeed(o), tally: tally{epoch: 1, next: forever},
 	}
 	for i, c := range grid {
 		j.weight[i+1] = j.weight[i] + c.Weight()
+		j.heaviest = max(j.heaviest, c.Weight())
 	}
 	for _, r := range o.Roster {
 		if m := j.meet(r.Peer); m != nil {
 			m.slots, m.speed = r.Slots, r.Speed
 		}
+	}
+	if m := j.meet(j.submitter); m != nil {
+		m.reach = uint32(len(grid)) // planning has walked through it
 	}
 	return j
 }
@@ -132,3 +149,10 @@ func (j *openJob) out(id job.PeerID) bool {
 
 // inGrid reports whether a range of cells exists in this job.
 func (j *openJob) inGrid(r job.Range) bool { return r.Len() > 0 && int(r.B) <= len(j.cells) }
+
+// begins notes that a peer has claimed cells.
+func (m *member) begins(now time.Duration) {
+	if m.moved = now; m.worked == 0 {
+		m.worked = now
+	}
+}

@@ -88,7 +88,7 @@ func (s *Scheduler) sayCollected(j *openJob, claimed job.Ranges) {
 // miss asks for a pull from a peer.
 func (s *Scheduler) miss(from job.PeerID) {
 	if p := s.peer(from); p != nil {
-		p.missed = true
+		p.missed, s.missing = true, true
 	}
 }
 
@@ -108,7 +108,7 @@ func (s *Scheduler) claimed(m job.Signed, msg *job.Claim) {
 	for i := msg.Range.A; i < msg.Range.B; i++ {
 		s.admit(j, i, x, by)
 	}
-	j.member(m.From).moved = s.now
+	j.member(m.From).begins(s.now)
 	s.tellLike(j, j.member(m.From))
 	s.sayCollected(j, job.Ranges{msg.Range})
 }
@@ -116,6 +116,11 @@ func (s *Scheduler) claimed(m job.Signed, msg *job.Claim) {
 func (s *Scheduler) progressed(from job.PeerID, msg *job.Progress) {
 	if p := s.peer(from); p != nil {
 		p.idle, p.idleAt = msg.Idle, s.now
+	}
+	for _, j := range s.jobs {
+		if m := j.member(from); m != nil && !slices.ContainsFunc(msg.Held, func(h job.Held) bool { return h.Job == j.id }) {
+			m.left, m.worked = 0, 0
+		}
 	}
 	for i := range msg.Held {
 		h := &msg.Held[i]
@@ -127,7 +132,9 @@ func (s *Scheduler) progressed(from job.PeerID, msg *job.Progress) {
 		if m == nil {
 			continue
 		}
-		m.rate = j.plausible(h.Rate)
+		if rate := j.plausible(h.Rate); rate != m.rate {
+			m.rate, j.tally.rated = rate, false
+		}
 		left := 0
 		for _, o := range msg.Held {
 			if o.Job == h.Job {
@@ -136,6 +143,9 @@ func (s *Scheduler) progressed(from job.PeerID, msg *job.Progress) {
 		}
 		if left != m.left {
 			m.left, m.moved = left, s.now
+		}
+		if m.worked == 0 && left > 0 {
+			m.worked = s.now
 		}
 		for c := range h.Left.Cells() {
 			s.admit(j, c, s.lasting(claim{peer: from, gen: h.Gen}), "")
@@ -148,9 +158,10 @@ func (s *Scheduler) progressed(from job.PeerID, msg *job.Progress) {
 // findLost pulls from a peer that has stopped repeating a claim although no Done
 // of that cell has come: the Done was lost.
 func (s *Scheduler) findLost(from job.PeerID) {
-	stale := s.now - s.times.Progress*3/2
+	stale := s.now - s.every()*3/2
 	for _, j := range s.jobs {
-		for i := range uint32(len(j.cells)) {
+		h := s.heldBy(j, from)
+		for i := h.low; i < h.end; i++ {
 			if st := s.status(j, i); st.kind != claimed || st.peer != from {
 				continue
 			}
@@ -171,40 +182,27 @@ func (s *Scheduler) released(from job.PeerID, msg *job.Released) {
 	if m == nil {
 		return
 	}
-	held := false
 	for i := msg.Range.A; i < msg.Range.B; i++ {
 		c := &j.cells[i]
-		if c.top.peer == from && c.top.gen == msg.Gen {
-			held = true // whoever did not hold a cell did not try it
-			if msg.Cause == job.CauseFailed || msg.Cause == job.CauseFatal {
-				c.fail(from, msg.Gen)
+		held := c.top.peer == from && c.top.gen == msg.Gen
+		if msg.Cause == job.CauseLost {
+			s.void(j, i, from, msg.Gen)
+		} else {
+			s.release(j, i, from, msg.Gen)
+		}
+		if held && (msg.Cause == job.CauseFailed || msg.Cause == job.CauseFatal) { // who did not hold it did not try it
+			if j.noteFailure(from, i, msg.Gen, s.now) {
+				s.failedBy(j, from, i, msg.Cause, msg.Reason)
 			}
 		}
-		s.release(j, i, from, msg.Gen)
 	}
-	if msg.Cause == job.CauseDiverged {
+	if msg.Cause == job.CauseDiverged && !m.out {
 		m.out, m.outAt = true, s.now
 		s.forgetStatus()
-	}
-	if !j.own() || !held {
-		return
-	}
-	switch msg.Cause {
-	case job.CauseFailed:
-		j.mine.reason = msg.Reason
-		s.do(Tell{j.id, fmt.Sprintf("%s could not render %v: %s", s.name(from), msg.Range, firstLine(msg.Reason))})
-	case job.CauseFatal:
-		s.fail(j, msg.Reason)
-	case job.CauseDiverged:
-		s.do(Tell{j.id, fmt.Sprintf("%s leaves the job: %s", s.name(from), firstLine(msg.Reason))})
-		s.doubt(j, firstLine(msg.Reason))
-	}
-}
-
-// fail notes that rendering failed under a claim.
-func (c *cell) fail(peer job.PeerID, gen uint32) {
-	if m := (mark{peer, gen}); !slices.Contains(c.failed, m) && len(c.failed) < maxReleased {
-		c.failed = append(c.failed, m)
+		if j.own() {
+			s.do(Tell{j.id, fmt.Sprintf("%s leaves the job: %s", s.name(from), firstLine(msg.Reason))})
+			s.doubt(j, firstLine(msg.Reason))
+		}
 	}
 }
 
@@ -213,51 +211,74 @@ func (s *Scheduler) doneBy(m job.Signed, msg *job.Done) {
 	if j == nil || int(msg.Cell) >= len(j.cells) || j.meet(m.From) == nil {
 		return
 	}
-	s.addDone(j, msg.Cell, done{peer: m.From, output: msg.Output, size: msg.Size, at: s.now, raw: m.Raw})
+	s.addDone(j, msg.Cell, done{peer: m.From, output: msg.Output, size: msg.Size, gen: msg.Gen, at: s.now, raw: m.Raw})
 }
 
-// addDone notes a finished cell. A peer's first word counts.
-func (s *Scheduler) addDone(j *openJob, cell uint32, d done) {
+// addDone notes a finished cell, and reports whether that is new. A peer's first
+// word counts.
+func (s *Scheduler) addDone(j *openJob, cell uint32, d done) bool {
 	c := &j.cells[cell]
-	c.known = false
+	if covers(c.lost, d.peer, d.gen) {
+		return false
+	}
+	j.touch(cell)
 	if k := slices.IndexFunc(c.done, func(o done) bool { return o.peer == d.peer }); k >= 0 {
 		if o := &c.done[k]; o.output == d.output { // it is there again, and so may be its bytes
-			o.at, o.bad = d.at, false
+			o.at, o.bad, o.gen = d.at, false, max(o.gen, d.gen)
 		}
-		return
+		return false
 	}
 	if len(c.done) >= maxDone {
 		k := slices.IndexFunc(c.done, func(o done) bool { return s.now >= s.doneEnd(j, &o) })
+		if k < 0 && d.peer == s.self { // what is here counts more than one more copy elsewhere
+			k = 0
+		}
 		if k < 0 {
-			return
+			return false
 		}
 		c.done = slices.Delete(c.done, k, k+1)
 	}
 	c.done = append(c.done, d)
+	if d.peer == s.self {
+		j.work.done = append(j.work.done, cell)
+	}
 	s.learned++
 	if m := j.meet(d.peer); m != nil {
 		m.moved = s.now
-		m.reach = max(m.reach, cell+1)
+		m.reach, m.finished = max(m.reach, cell+1), true
+		if m.worked > 0 {
+			if s.now >= s.stalledAt(j, m) {
+				s.forgetStatus() // its claims hold again
+			}
+			m.worked = s.now
+		}
 	}
 	if d.peer != s.self {
+		s.renderedByOther(j, cell)
 		s.stop(j, cell)
 	}
+	return true
 }
 
 func (s *Scheduler) collectedBy(m job.Signed, msg *job.Collected) {
 	j := s.find(msg.Job)
-	if j == nil || m.From != j.submitter {
+	if j == nil || m.From != j.submitter || msg.Epoch < j.epoch {
 		return
+	}
+	if msg.Epoch > j.epoch {
+		s.newEpoch(j, msg.Epoch)
 	}
 	for _, r := range msg.Cells {
 		for i := r.A; i < min(r.B, uint32(len(j.cells))); i++ {
 			if c := &j.cells[i]; !c.collected {
-				c.collected, c.known = true, false
+				c.collected = true
+				j.touch(i)
 				j.open--
 				s.learned++
 				if len(c.done) > 0 {
 					c.from = c.done[0].peer
 				}
+				s.renderedByOther(j, i)
 				s.stop(j, i)
 			}
 		}
@@ -267,6 +288,20 @@ func (s *Scheduler) collectedBy(m job.Signed, msg *job.Collected) {
 	}
 	if msg.Final {
 		s.forget(j, m)
+	}
+}
+
+// newEpoch forgets what a submitter has said that it had collected. What it had
+// rendered itself and does not say again is lost.
+func (s *Scheduler) newEpoch(j *openJob, epoch uint32) {
+	j.epoch, j.collected = epoch, job.Signed{}
+	for i := range j.cells {
+		if c := &j.cells[i]; c.collected {
+			c.collected = false
+			j.touch(uint32(i))
+			j.open++
+			s.dropDone(j, uint32(i), j.submitter, ^uint32(0))
+		}
 	}
 }
 
@@ -287,7 +322,7 @@ func (s *Scheduler) revoke(j *openJob, id job.PeerID, word job.Signed) {
 	m.out, m.outAt, m.revoked = true, s.now, word
 	s.forgetStatus()
 	if id == s.self {
-		s.leave(j)
+		s.quit(j, "")
 	}
 }
 

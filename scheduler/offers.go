@@ -11,7 +11,7 @@ import (
 
 // called answers a Call of a job that this node could work on.
 func (s *Scheduler) called(from job.PeerID, c *job.Call) {
-	if s.suits(&s.advert, c.Need) != nil {
+	if s.leaving || s.sick || s.suits(&s.advert, c.Need) != nil {
 		return
 	}
 	env, _ := s.advert.Environment(c.Need, s.like)
@@ -124,14 +124,12 @@ func (s *Scheduler) cells() int {
 	return n
 }
 
-// takePlan notes the planned ranges as claims that end soon unless they are
-// repeated, and claims this node's own.
-func (s *Scheduler) takePlan(j *openJob) {
-	j.meet(s.self)
+// layOut notes the planned ranges as claims that end soon unless they are
+// repeated, and returns this node's own.
+func (s *Scheduler) layOut(j *openJob) (mine job.Range) {
 	for i := range j.cells {
 		j.cells[i].top = claim{since: s.now, until: s.now}
 	}
-	var mine job.Range
 	for _, share := range Layout(j.offer, j.manifest) {
 		for i := share.Range.A; i < share.Range.B; i++ {
 			j.cells[i].top = s.provisional(claim{peer: share.Peer})
@@ -140,6 +138,13 @@ func (s *Scheduler) takePlan(j *openJob) {
 			mine = share.Range
 		}
 	}
+	return mine
+}
+
+// takePlan claims this node's planned range.
+func (s *Scheduler) takePlan(j *openJob) {
+	j.meet(s.self)
+	mine := s.layOut(j)
 	switch {
 	case mine.Len() == 0:
 	case s.canWork(j):
@@ -155,7 +160,7 @@ func (s *Scheduler) takePlan(j *openJob) {
 
 // provisional makes a claim that ends after ClaimWait unless it is repeated.
 func (s *Scheduler) provisional(c claim) claim {
-	c.since, c.until = s.now, s.now+s.times.ClaimWait
+	c.since, c.until = s.now, s.now+max(s.times.ClaimWait, s.every()*2)
 	return c
 }
 

@@ -42,9 +42,15 @@ func (s *Scheduler) meet(id job.PeerID) *peer {
 		return nil
 	}
 	p := &peer{id: id, heard: s.now}
+	before := s.ttl()
+	s.silentAt = min(s.silentAt, s.now+s.times.TTL)
 	i, _ = search(s.peers, id, func(p *peer) job.PeerID { return p.id })
 	s.peers = slices.Insert(s.peers, i, p)
-	s.forgetStatus()
+	for _, j := range s.jobs {
+		if m := j.member(id); m != nil && m.finished || s.ttl() != before { // what it has finished may be had again
+			j.tally.epoch++
+		}
+	}
 	return p
 }
 
@@ -53,6 +59,7 @@ func (s *Scheduler) dropStranger() bool {
 	for i, p := range s.peers {
 		if p.left || p.advert == nil && p.silent {
 			s.peers = slices.Delete(s.peers, i, i+1)
+			s.forgetStatus()
 			return true
 		}
 	}
@@ -66,14 +73,16 @@ func (s *Scheduler) peerJoined(ev PeerJoined) {
 	}
 	again := p.advert != nil && !p.left
 	p.advert, p.left, p.silent, p.heard = ev.Advert, false, false, s.now
+	s.silentAt = min(s.silentAt, s.now+s.times.TTL)
 	s.forgetStatus()
 	if p.advert != nil {
 		s.compare(s.advert.Environments, p.advert.Environments, p.id)
 	}
+	s.forgetRates()
 	if again {
 		return
 	}
-	s.pull(p)
+	s.miss(p.id)
 	for _, c := range s.plans {
 		c.callAt = min(c.callAt, s.now)
 	}
@@ -92,7 +101,7 @@ func (s *Scheduler) peerLeft(id job.PeerID) {
 	p.left, p.leftAt, p.lostAt, p.idle = true, s.now, s.now, 0
 	s.forgetStatus()
 	for _, j := range s.jobs {
-		if j.own() && s.heldBy(j, id) > 0 {
+		if j.own() && s.heldBy(j, id).cells > 0 {
 			s.do(Tell{j.id, fmt.Sprintf("%s has left: its cells go to others", s.name(id))})
 		}
 	}
@@ -109,24 +118,40 @@ func (s *Scheduler) heard(id job.PeerID) {
 		s.forgetStatus()
 	}
 	p.left, p.silent, p.heard = false, false, s.now
+	s.silentAt = min(s.silentAt, s.now+s.times.TTL)
 }
 
 // notice finds the peers that have fallen silent.
 func (s *Scheduler) notice() {
+	if s.now < s.silentAt {
+		return
+	}
+	s.silentAt = forever
 	for _, p := range s.peers {
 		if p.left || p.silent {
 			continue
 		}
-		if at := p.heard + s.ttl(); s.now >= at {
+		at := p.heard + s.ttl()
+		if s.now >= at {
 			p.silent, p.lostAt = true, at
+		} else {
+			s.silentAt = min(s.silentAt, at)
 		}
 	}
+}
+
+// every is the time between repetitions of claims. What a node hears in a second
+// would grow with the mesh otherwise, and what goes through the network with its
+// square.
+func (s *Scheduler) every() time.Duration {
+	const slowest = 5
+	return s.times.Progress * time.Duration(min(max(len(s.peers), largeMesh), slowest*largeMesh)) / largeMesh
 }
 
 // ttl is the time for which a claim lasts without being repeated.
 func (s *Scheduler) ttl() time.Duration {
 	if len(s.peers) > largeMesh {
-		return 2 * s.times.TTL
+		return max(2*s.times.TTL, 5*s.every())
 	}
 	return s.times.TTL
 }
@@ -170,9 +195,11 @@ func (s *Scheduler) resources(a *job.Advert) {
 			s.compare(a.Environments, p.advert.Environments, p.id)
 		}
 	}
+	s.forgetRates()
 	for _, j := range s.jobs {
 		if !j.own() && !s.canWork(j) {
 			s.giveUp(j, job.CauseBusy, "")
 		}
 	}
+	s.shrink()
 }

@@ -11,19 +11,24 @@ import (
 // progress repeats this node's claims while there is a job it may work on, or
 // that needs what it has done.
 func (s *Scheduler) progress() {
+	if s.nextProgress > 0 && !s.due(s.nextProgress) {
+		return
+	}
 	if !slices.ContainsFunc(s.jobs, s.takesPart) {
 		s.nextProgress = 0
 		return
 	}
 	if s.nextProgress == 0 {
-		s.nextProgress = s.now + s.times.Progress
-	}
-	if !s.due(s.nextProgress) {
+		s.nextProgress = s.now + s.every()
+		s.wakeAt(s.nextProgress)
 		return
 	}
-	s.nextProgress = s.now + s.times.Progress
+	s.nextProgress = s.now + s.every()
 	s.wakeAt(s.nextProgress)
-	p := &job.Progress{Idle: uint32(max(0, s.spareSlots()))}
+	p := &job.Progress{}
+	if !s.leaving {
+		p.Idle = uint32(max(0, s.spareSlots()))
+	}
 	ranges := 0
 	for _, j := range s.jobs {
 		p.Held = s.heldOf(j, p.Held, &ranges)
@@ -39,12 +44,7 @@ func (s *Scheduler) takesPart(j *openJob) bool {
 	if s.canWork(j) {
 		return true
 	}
-	for i := range j.cells {
-		if c := &j.cells[i]; !c.collected && slices.ContainsFunc(c.done, func(d done) bool { return d.peer == s.self }) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(j.work.done, func(i uint32) bool { return !j.cells[i].collected })
 }
 
 // maxProgressRanges keeps a Progress far below job.MaxMessage.
@@ -83,7 +83,8 @@ func (s *Scheduler) heldOf(j *openJob, held []job.Held, ranges *int) []job.Held 
 // of a generation.
 func (s *Scheduler) claims(j *openJob) []job.Claim {
 	var out []job.Claim
-	for i := range uint32(len(j.cells)) {
+	h := s.heldBy(j, s.self)
+	for i := h.low; i < h.end; i++ {
 		if !s.held(j, i) {
 			continue
 		}

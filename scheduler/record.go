@@ -15,7 +15,7 @@ import (
 // Record is the value of a Persist. Which fields are set depends on the key:
 //
 //	job/<id>                   Job: an open job
-//	job/<id>/claims            Claims: what this node holds of it
+//	job/<id>/claims            Claims, Top: what this node holds of it; Failed: what it has failed
 //	job/<id>/done/<page>       Cells: what this node has rendered of it
 //	job/<id>/collected/<page>  Cells: what this node, its submitter, has collected
 //
@@ -25,14 +25,30 @@ type Record struct {
 	Job    *JobRecord    `cbor:"1,keyasint,omitempty"`
 	Claims []ClaimRecord `cbor:"2,keyasint,omitempty"`
 	Cells  []CellRecord  `cbor:"3,keyasint,omitempty"`
+	Failed []FailRecord  `cbor:"4,keyasint,omitempty"`
+	Top    uint32        `cbor:"5,keyasint,omitempty"` // the highest generation of this node's claims, with those given up
 }
 
-// JobRecord is an open job. Its manifest is a block.
+// JobRecord is an open job. It has the manifest itself, so that nothing else is
+// needed to go on with the job.
 type JobRecord struct {
-	Offer      job.Offer  `cbor:"0,keyasint"`
-	Submitter  job.PeerID `cbor:"1,keyasint"`
-	Raw        []byte     `cbor:"2,keyasint,omitempty"` // the offer's envelope, if another node signed it
-	LocalSlots uint32     `cbor:"3,keyasint,omitempty"` // of a job of this node
+	Offer    job.Offer `cbor:"0,keyasint"`
+	Manifest []byte    `cbor:"1,keyasint"`           // encoded
+	Raw      []byte    `cbor:"2,keyasint,omitempty"` // the offer's envelope, if another node signed it
+	Lives    uint32    `cbor:"3,keyasint,omitempty"` // of this node, one after the other, that ended without a finished cell
+
+	Finishing bool `cbor:"7,keyasint,omitempty"` // see Finish
+
+	// Of a job of this node:
+	LocalSlots uint32          `cbor:"4,keyasint,omitempty"`
+	Epoch      uint32          `cbor:"5,keyasint,omitempty"` // of its Collected
+	Revoked    []RevokedRecord `cbor:"6,keyasint,omitempty"`
+}
+
+// RevokedRecord is a peer whose work does not count.
+type RevokedRecord struct {
+	Peer   job.PeerID `cbor:"0,keyasint"`
+	Reason string     `cbor:"1,keyasint"`
 }
 
 // ClaimRecord is a range that this node holds.
@@ -42,17 +58,25 @@ type ClaimRecord struct {
 	Grant []byte    `cbor:"2,keyasint,omitempty"`
 }
 
+// FailRecord is a cell that could not be rendered here, under a claim of that
+// generation.
+type FailRecord struct {
+	Cell uint32 `cbor:"0,keyasint"`
+	Gen  uint32 `cbor:"1,keyasint"`
+}
+
 // CellRecord is a finished cell.
 type CellRecord struct {
 	Cell   uint32  `cbor:"0,keyasint"`
 	Output job.CID `cbor:"1,keyasint"`
 	Size   uint64  `cbor:"2,keyasint,omitempty"`
+	Gen    uint32  `cbor:"3,keyasint,omitempty"` // as in job.Done
 }
 
 // PageCells is the number of cells of a page.
 const PageCells = 64
 
-// maxRecord bounds a record that is read back.
+// maxRecord bounds a record that is read back, in bytes.
 const maxRecord = 4 << 20
 
 var (
@@ -120,17 +144,33 @@ func recordKey(id job.ID, sub string) string {
 }
 
 func (s *Scheduler) recordJob(j *openJob) {
-	r := JobRecord{Offer: *j.offer, Submitter: j.submitter, Raw: j.offerRaw}
+	block, _, err := j.manifest.Block()
+	if err != nil { // it was decoded, or came with a Submit that checked it
+		return
+	}
+	r := JobRecord{Offer: *j.offer, Manifest: block, Raw: j.offerRaw, Lives: j.lives, Finishing: j.keep.finishing}
 	if j.own() {
-		r.LocalSlots = j.mine.localSlots
+		r.LocalSlots, r.Epoch = j.mine.localSlots, j.epoch
+		for _, m := range j.members {
+			if word, ok := m.revoked.Msg.(*job.Revoked); ok {
+				r.Revoked = append(r.Revoked, RevokedRecord{word.Peer, word.Reason})
+			}
+		}
 	}
 	s.record(j, "", Record{Job: &r})
 }
 
 func (s *Scheduler) recordClaims(j *openJob) {
-	var r Record
+	r := Record{Top: j.work.top}
 	for _, c := range s.claims(j) {
 		r.Claims = append(r.Claims, ClaimRecord{c.Range, c.Gen, c.Grant})
+	}
+	for _, i := range j.failing {
+		for _, m := range j.cells[i].failed {
+			if m.peer == s.self {
+				r.Failed = append(r.Failed, FailRecord{i, m.gen})
+			}
+		}
 	}
 	s.record(j, "claims", r)
 }
@@ -149,7 +189,7 @@ func (s *Scheduler) recordCell(j *openJob, cell uint32) {
 		}
 		for _, d := range j.cells[i].done {
 			if d.peer == s.self {
-				r.Cells = append(r.Cells, CellRecord{i, d.output, d.size})
+				r.Cells = append(r.Cells, CellRecord{i, d.output, d.size, d.gen})
 			}
 		}
 	}

@@ -32,7 +32,10 @@ type Times struct {
 	MinGain   time.Duration // by which a split must shorten the job; 1 s
 	Retry     time.Duration // before asking a peer again that refused a split; 2 s
 	Prepare   time.Duration // for a job's assets and engine; 10 min
-	Render    time.Duration // for a cell before its speed here is known; 15 min
+	Render    time.Duration // for a cell before its speed is known; 15 min
+	SitOut    time.Duration // a peer that fails cells is left out of a job so long, then twice as long; 1 min
+	Forgive   time.Duration // a failure is held against this node so long; 1 h
+	Keep      time.Duration // a finished cell not collected for so long is also kept by a second peer; 10 s
 	Orphan    time.Duration // a job whose submitter is silent is kept so long; 24 h
 }
 
@@ -55,26 +58,31 @@ func (t Times) withDefaults() Times {
 	set(&t.Retry, 2*time.Second)
 	set(&t.Prepare, 10*time.Minute)
 	set(&t.Render, 15*time.Minute)
+	set(&t.SitOut, time.Minute)
+	set(&t.Forgive, time.Hour)
+	set(&t.Keep, 10*time.Second)
 	set(&t.Orphan, 24*time.Hour)
 	return t
 }
 
 // Bounds of what other nodes can make this one remember.
 const (
-	maxPeers      = 1024      // known peers
-	maxJobs       = 64        // open jobs in all
-	maxPerPeer    = 8         // open jobs of one submitter
-	maxCells      = 400_000   // cells of all open jobs
-	maxMembers    = 512       // peers that worked on one job
-	maxDone       = 4         // copies of one cell
-	maxReleased   = 8         // releases remembered for one cell
-	maxOver       = 256       // jobs remembered after their end
-	maxBacklog    = 256 << 10 // bytes of facts kept until a job's manifest is here
-	maxGenJump    = 64        // a claim may be so far ahead of what is known of its cell
-	maxFetches    = 64        // cells of one job being collected at a time
-	maxFailures   = 3         // tries of a cell before its job fails
-	maxAdoptRank  = 10        // after so many steps anybody adopts
-	largeMesh     = 32        // peers above which Progress may take longer to arrive
+	maxPeers      = 1024                   // known peers
+	maxJobs       = 64                     // open jobs in all
+	maxPerPeer    = 8                      // open jobs of one submitter
+	maxCells      = 400_000                // cells of all open jobs
+	maxMembers    = 1024                   // peers that worked on one job
+	maxDone       = 4                      // copies of one cell
+	maxReleased   = 8                      // releases remembered for one cell
+	maxOver       = 256                    // jobs remembered after their end
+	maxBacklog    = 256 << 10              // bytes of facts kept until a job's manifest is here
+	maxGenJump    = 64                     // a claim may be so far ahead of what is known of its cell
+	maxFetches    = 64                     // cells of one job being collected at a time
+	maxAdoptRank  = 10                     // after so many steps anybody adopts
+	smallMesh     = 8                      // peers up to which everything heard is looked at at once
+	largeMesh     = 32                     // peers above which claims are repeated less often
+	maxPulls      = 4                      // pulls under way
+	maxPause      = 250 * time.Millisecond // between looks for work in a large mesh
 	forever       = time.Duration(math.MaxInt64)
 	idleFor       = 3  // Progress intervals for which a peer's word on its free slots holds
 	maxStretch    = 16 // cells that a slot takes at a time from the front of a range
@@ -109,9 +117,19 @@ type Scheduler struct {
 	turn   uint64
 	served []service // by submitter
 
+	leaving bool
+	sick    bool
+	wellAt  time.Duration // when it is over
+	faults  []fault       // oldest first
+
+	silentAt     time.Duration // no peer can have fallen silent before
 	nextProgress time.Duration
 	nextPull     time.Duration
-	pullTurn     int
+	missing      bool // some peer is to be pulled from
+
+	eager, curious bool // see seekSoon
+	seekAt         time.Duration
+	pullTurn       int
 }
 
 // request is a Request whose Answered has not come.
@@ -160,6 +178,11 @@ func (s *Scheduler) Deadline() (time.Duration, bool) {
 }
 
 func (s *Scheduler) handle(ev Event) {
+	if _, hearsay := ev.(Received); hearsay && len(s.peers) > smallMesh {
+		s.curious = true
+	} else {
+		s.eager = true
+	}
 	switch ev := ev.(type) {
 	case PeerJoined:
 		s.peerJoined(ev)
@@ -177,6 +200,10 @@ func (s *Scheduler) handle(ev Event) {
 		s.abort(ev)
 	case Assembled:
 		s.assembled(ev.Job)
+	case Finish:
+		s.finish(ev)
+	case Leave:
+		s.leave()
 	case Received:
 		s.receive(ev.Signed)
 	case Asked:
@@ -195,6 +222,8 @@ func (s *Scheduler) handle(ev Event) {
 		s.renderFailed(ev)
 	case Rewalked:
 		s.rewalked(ev)
+	case Lost:
+		s.lost(ev)
 	case Fetched:
 		s.fetched(ev)
 	case FetchFailed:
@@ -205,27 +234,39 @@ func (s *Scheduler) handle(ev Event) {
 // evaluate does everything that is due, and finds the time of what is due next.
 // All timers live here: what is not due yet calls wakeAt.
 func (s *Scheduler) evaluate() {
-	for _, r := range slices.Clone(s.waiting) {
-		if s.due(r.end) {
-			s.answered(Answered{ID: r.id})
+	for i := 0; i < len(s.waiting); {
+		if r := s.waiting[i]; s.due(r.end) {
+			s.answered(Answered{ID: r.id}) // takes it off
+		} else {
+			i++
 		}
 	}
+	s.recover()
 	s.muster()
-	for _, j := range slices.Clone(s.jobs) {
+	s.each(func(j *openJob) {
 		if j.own() {
 			s.collect(j)
 		} else {
 			s.watchSubmitter(j)
+			s.keepCopies(j)
 		}
-	}
-	for _, j := range s.jobs {
-		s.watchWork(j)
-	}
+	})
+	s.each(s.watchWork)
 	s.fill()
-	s.seek()
+	s.seekSoon()
 	s.repeat()
 	s.progress()
 	s.pullRegularly()
+}
+
+// each does something with every open job; that job may end by it.
+func (s *Scheduler) each(do func(*openJob)) {
+	for i := 0; i < len(s.jobs); {
+		j := s.jobs[i]
+		if do(j); i < len(s.jobs) && s.jobs[i] == j {
+			i++
+		}
+	}
 }
 
 func (s *Scheduler) do(a ...Action) { s.out = append(s.out, a...) }

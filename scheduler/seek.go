@@ -8,6 +8,17 @@ import (
 	"meshnode/job"
 )
 
+// seekSoon looks for work at once after what happened to this node itself, and now
+// and then after what it hears: in a large mesh it hears something all the time.
+func (s *Scheduler) seekSoon() {
+	if !s.eager && !(s.curious && s.due(s.seekAt)) {
+		return
+	}
+	s.eager, s.curious = false, false
+	s.seekAt = s.now + min(time.Duration(len(s.peers))*2*time.Millisecond, maxPause)
+	s.seek()
+}
+
 // seek finds work for idle slots: free cells, else a part of what a busy peer
 // holds, else, at the end of a job, a cell that another one is late with.
 func (s *Scheduler) seek() {
@@ -31,12 +42,7 @@ func (s *Scheduler) seek() {
 
 // hasWork reports whether this node holds cells of a job that it has not begun.
 func (s *Scheduler) hasWork(j *openJob) bool {
-	held := 0
-	for i := range uint32(len(j.cells)) {
-		if s.held(j, i) {
-			held++
-		}
-	}
+	held := s.heldBy(j, s.self).cells
 	for _, st := range j.work.stretches {
 		if st.busy && s.held(j, st.cell) {
 			held--
@@ -51,11 +57,12 @@ func (s *Scheduler) adopt(j *openJob) bool {
 	if !s.canPrepare(j) {
 		return false
 	}
-	runs := j.runs(func(i uint32) bool {
-		st := s.status(j, i)
-		s.wakeAt(st.until)
-		return st.kind == free && !s.barred(j, i)
-	})
+	t := s.count(j)
+	s.wakeAt(t.next)
+	if t.kinds[free] == 0 {
+		return false
+	}
+	runs := j.runs(func(i uint32) bool { return s.status(j, i).kind == free && !s.barred(j, i) })
 	for _, r := range runs {
 		at := s.status(j, r.A).since + time.Duration(s.place(j, r.A))*s.times.AdoptStep
 		if s.due(at) {
@@ -71,26 +78,41 @@ func (s *Scheduler) canPrepare(j *openJob) bool {
 	return j.work.ready || j.work.preparing || s.due(j.work.retryAt)
 }
 
-// place returns how many idle peers come before this node in taking a cell.
+// place returns how many idle peers come before this node in taking a cell: those
+// that would be done with it a second sooner, because they are near or quick, and
+// among equals by rank.
 func (s *Scheduler) place(j *openJob, cell uint32) int {
-	mine := job.Rank(j.id, cell, s.self)
+	mine := int(s.doneIn(j, s.self, cell))
 	n := 0
 	for _, p := range s.peers {
-		if s.mayAdopt(j, p) && job.Rank(j.id, cell, p.id) < mine {
+		if n >= maxAdoptRank {
+			break
+		}
+		if !s.mayAdopt(j, p) {
+			continue
+		}
+		theirs := int(s.doneIn(j, p.id, cell))
+		if theirs < mine || theirs == mine && job.Rank(j.id, cell, p.id) < job.Rank(j.id, cell, s.self) {
 			n++
 		}
 	}
-	return min(n, maxAdoptRank)
+	return n
+}
+
+// doneIn estimates the seconds that an idle peer needs to be done with a cell.
+func (s *Scheduler) doneIn(j *openJob, id job.PeerID, cell uint32) float64 {
+	slots, _ := s.size(j, id)
+	return s.startup(j, id, cell) + j.grid[cell].Weight()*slots/s.rate(j, id)
 }
 
 // mayAdopt reports whether a peer seems to be idle and able to work on a job.
 func (s *Scheduler) mayAdopt(j *openJob, p *peer) bool {
-	if p.advert == nil || p.left || j.out(p.id) {
+	recent := p.idleAt > 0 && s.now < p.idleAt+idleFor*s.every()
+	if p.left || recent && p.idle == 0 || j.out(p.id) || s.sitsOut(j, p.id) {
 		return false
 	}
-	recent := p.idleAt > 0 && s.now < p.idleAt+idleFor*s.times.Progress
-	if recent && p.idle == 0 {
-		return false
+	if p.advert == nil { // it is not connected, as most are in a large mesh
+		return recent && j.member(p.id) != nil
 	}
 	if p.id == j.submitter {
 		m := j.member(p.id)
@@ -118,8 +140,8 @@ func (s *Scheduler) askForSplit(j *openJob) bool {
 			continue // it has begun them all
 		}
 		rate := s.rate(j, l.peer)
-		left := l.weight / rate
-		both := (l.weight + s.startup(j, s.self, l.last)*mine) / (rate + mine)
+		left := l.weight/rate + s.onTheWay(j, m, l.first)
+		both := (left*rate + s.startup(j, s.self, l.last)*mine) / (rate + mine)
 		if left-both < s.times.MinGain.Seconds() || left <= most || !s.due(m.askAfter) {
 			continue
 		}

@@ -15,7 +15,7 @@ func (s *Scheduler) shun(ev Shunned) {
 	for _, j := range slices.Clone(s.jobs) {
 		switch {
 		case j.submitter == ev.Peer:
-			s.leave(j)
+			s.quit(j, "")
 			s.forget(j, job.Signed{From: ev.Peer})
 		case j.own() && ev.Blocked && j.member(ev.Peer) != nil && !j.out(ev.Peer):
 			s.revokeFor(j, ev.Peer, "it is blocked here")

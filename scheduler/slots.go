@@ -156,39 +156,38 @@ func (s *Scheduler) render(j *openJob, st *stretch, cell uint32) {
 // that the node's range keeps one end from which a split can take.
 func (s *Scheduler) nextStretch(j *openJob) *stretch {
 	w := &j.work
-	left := make([]bool, len(j.cells)) // held, and not begun
-	for i := range left {
-		left[i] = s.held(j, uint32(i))
+	h := s.heldBy(j, s.self)
+	waits := make([]bool, h.end-h.low) // held, and not begun
+	for i := range waits {
+		waits[i] = s.held(j, h.low+uint32(i))
 	}
 	for _, st := range w.stretches {
-		if st.busy {
-			left[st.cell] = false
+		if st.busy && h.low <= st.cell && st.cell < h.end {
+			waits[st.cell-h.low] = false
 		}
 	}
+	left := func(i uint32) bool { return h.low <= i && i < h.end && waits[i-h.low] }
 	count := func(st *stretch) (n int) {
 		for i := st.next; i < st.end; i++ {
-			if left[i] {
+			if left(i) {
 				n++
 			}
 		}
 		return n
 	}
-	skip := func(st *stretch) {
-		for st.next < st.end && !left[st.next] {
-			st.next++
-		}
-	}
 	w.stretches = slices.DeleteFunc(w.stretches, func(st stretch) bool { return !st.busy && count(&st) == 0 })
 	for k := range w.stretches {
 		if st := &w.stretches[k]; !st.busy {
-			skip(st)
+			for !left(st.next) {
+				st.next++
+			}
 			return st
 		}
 	}
-	loose := slices.Clone(left)
+	loose := slices.Clone(waits)
 	for _, st := range w.stretches {
-		for i := st.next; i < st.end; i++ {
-			loose[i] = false
+		for i := max(st.next, h.low); i < min(st.end, h.end); i++ {
+			loose[i-h.low] = false
 		}
 	}
 	total := 0
@@ -199,12 +198,12 @@ func (s *Scheduler) nextStretch(j *openJob) *stretch {
 	}
 	if total > 0 {
 		length := min((total+s.slotsFor(j)-1)/s.slotsFor(j), maxStretch)
-		a := uint32(slices.Index(loose, true))
+		a := slices.Index(loose, true)
 		b := a
-		for int(b) < len(loose) && loose[b] && int(b-a) < length {
+		for b < len(loose) && loose[b] && b-a < length {
 			b++
 		}
-		w.stretches = append(w.stretches, stretch{next: a, end: b})
+		w.stretches = append(w.stretches, stretch{next: h.low + uint32(a), end: h.low + uint32(b)})
 		return &w.stretches[len(w.stretches)-1]
 	}
 	longest, most := -1, 0
@@ -218,8 +217,8 @@ func (s *Scheduler) nextStretch(j *openJob) *stretch {
 	}
 	st := &w.stretches[longest]
 	cut := st.next
-	for n := 0; n < most/2 || !left[cut]; cut++ {
-		if left[cut] {
+	for n := 0; n < most/2 || !left(cut); cut++ {
+		if left(cut) {
 			n++
 		}
 	}
@@ -236,6 +235,38 @@ func (s *Scheduler) idle(j *openJob, cell uint32) {
 			st.busy, st.extra = false, false
 			return
 		}
+	}
+}
+
+// shrink gives up the cells begun last, as long as there are more than slots. They
+// are still held: a slot takes them later, or somebody splits them off.
+func (s *Scheduler) shrink() {
+	for {
+		foreign := int(s.advert.Slots)
+		total := s.slots()
+		var youngest *openJob
+		var at *stretch
+		for _, j := range s.jobs {
+			total -= s.busy(j)
+			if !j.own() {
+				foreign -= s.busy(j)
+			}
+		}
+		if foreign >= 0 && total >= 0 {
+			return
+		}
+		for _, j := range s.jobs {
+			if j.own() && total >= 0 {
+				continue
+			}
+			for k := range j.work.stretches {
+				if st := &j.work.stretches[k]; st.busy && (at == nil || st.at > at.at) {
+					youngest, at = j, st
+				}
+			}
+		}
+		s.do(Drop{youngest.id, at.cell})
+		s.idle(youngest, at.cell)
 	}
 }
 

@@ -3,7 +3,6 @@
 package scheduler
 
 import (
-	"slices"
 	"sort"
 
 	"meshnode/job"
@@ -14,12 +13,12 @@ import (
 func (s *Scheduler) split(id uint64, thief job.PeerID, msg *job.Split) {
 	refusal := &job.Grant{Job: msg.Job, To: thief}
 	j := s.find(msg.Job)
-	if j == nil || j.out(thief) || msg.Slots == 0 {
+	if j == nil || j.out(thief) || s.sitsOut(j, thief) || msg.Slots == 0 {
 		s.do(Reply{id, refusal})
 		return
 	}
 	if m := j.meet(thief); m != nil {
-		m.slots, m.speed = msg.Slots, msg.Speed
+		m.slots, m.speed, j.tally.rated = msg.Slots, msg.Speed, false
 	}
 	r := s.splitPoint(j, thief)
 	if r.Len() == 0 {
@@ -30,7 +29,8 @@ func (s *Scheduler) split(id uint64, thief job.PeerID, msg *job.Split) {
 	g := &job.Grant{Job: j.id, To: thief, Range: r, Gen: j.gen(r)}
 	for i := r.A; i < r.B; i++ {
 		c := &j.cells[i]
-		c.top, c.next, c.known = s.provisional(claim{peer: thief, gen: g.Gen, granted: true}), claim{}, false
+		c.top, c.next = s.provisional(claim{peer: thief, gen: g.Gen, granted: true}), claim{}
+		j.touch(i)
 	}
 	s.recordClaims(j)
 	s.do(Reply{id, g})
@@ -42,9 +42,9 @@ func (s *Scheduler) split(id uint64, thief job.PeerID, msg *job.Split) {
 func (s *Scheduler) splitPoint(j *openJob, thief job.PeerID) job.Range {
 	var run job.Range
 	heaviest, waiting := 0.0, 0.0
-	for _, r := range j.runs(func(i uint32) bool { return s.held(j, i) && !s.rendering(j, i) }) {
+	for _, r := range s.ownRuns(j, func(i uint32) bool { return !s.rendering(j, i) }) {
 		for i := r.A; i < r.B; i++ { // a cell that failed there is not given back
-			if slices.ContainsFunc(j.cells[i].failed, func(m mark) bool { return m.peer == thief }) {
+			if j.cells[i].failedOn(thief) {
 				r.A = i + 1
 			}
 		}
@@ -65,7 +65,9 @@ func (s *Scheduler) splitPoint(j *openJob, thief job.PeerID) job.Range {
 	begun, longest := 0.0, 0.0 // weight of what is being rendered
 	for _, st := range j.work.stretches {
 		if st.busy {
-			left := max(j.grid[st.cell].Weight()-(s.now-st.at).Seconds()*ownSlot, 0)
+			took := (s.now - st.at).Seconds()
+			took -= s.walk(j, s.self, st.cell) // it walked there first, or still does
+			left := max(j.grid[st.cell].Weight()-took*ownSlot, 0)
 			begun += left
 			longest = max(longest, left/ownSlot)
 		}

@@ -148,7 +148,7 @@ func (s *Scheduler) unfit(j *openJob) string {
 func (s *Scheduler) Holds(id job.ID, peer job.PeerID) bool {
 	for _, j := range s.jobs {
 		if j.id == id {
-			return !j.out(peer) && s.heldBy(j, peer) > 0
+			return !j.out(peer) && s.heldBy(j, peer).cells > 0
 		}
 	}
 	return false

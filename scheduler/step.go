@@ -56,6 +56,14 @@ type (
 	}
 	// Assembled says that the film of a job of this node is written.
 	Assembled struct{ Job job.ID }
+	// Finish makes the film of another node's job here, at the wish of this node's
+	// user: the submitter does not come back. Assemble follows when all cells are
+	// here. Who may do so is for the caller to decide.
+	Finish struct{ Job job.ID }
+	// Leave says that this node is about to end: everything it holds is handed
+	// over, and it takes nothing more. Its actions should be carried out, and have
+	// a moment to leave the machine, before it ends.
+	Leave struct{}
 
 	// Compared answers Compare. Err nil: the pictures are like enough;
 	// job.ErrCompare: they were not to be had.
@@ -116,9 +124,16 @@ type (
 		Job     job.ID
 		Differs string
 	}
+	// Lost says that the bytes of cells are here no more, though this node has
+	// rendered or collected them: its disk has lost or spoiled them.
+	Lost struct {
+		Job   job.ID
+		Cells []uint32
+	}
 	// Fetched says that the bytes of a cell are here, checked and pinned;
-	// FetchFailed that none of the peers had them in time, or that what they
-	// had was not a cell.
+	// FetchFailed that none of the peers had them in time, that what they had
+	// was not a cell (Bad), or that this node could not take them (Here): then
+	// nobody else is to blame.
 	Fetched struct {
 		Job  job.ID
 		Cell uint32
@@ -128,21 +143,25 @@ type (
 		Job  job.ID
 		Cell uint32
 		CID  job.CID
-		Bad  bool // they had something, and it was wrong
+		Bad  bool
+		Here bool
 	}
 )
 
 // Class says what a failure means for the next try.
 type Class int
 
-// Retry: another node, or this one later. Fatal: no node can do it; the job
-// fails with the reason. Memory: fewer cells at a time. Diverged: the walk here
-// is not the plan's; this node must not work on this job.
+// Retry: another node, or this one later. Fatal: no node can do it; when a second
+// one says so, the job fails with the reason. Memory: fewer cells at a time.
+// Diverged: the walk here is not the plan's; this node must not work on this job.
+// Environment: the cell is not to blame; this machine cannot render for now, for
+// want of disk or of a program.
 const (
 	Retry Class = iota
 	Fatal
 	Memory
 	Diverged
+	Environment
 )
 
 // Action is something for the node to do. The node carries out the actions of
@@ -152,8 +171,10 @@ type Action interface{ action() }
 // Actions.
 type (
 	// Persist writes a record to disk before any action after it is carried
-	// out. Value nil deletes. Keys are slash-separated words; DecodeRecord reads
-	// a record.
+	// out. Value nil deletes. After a crash in the middle a record is the old one
+	// or the new one. A Persist that fails is as good as a crash: nothing after it
+	// may be carried out, and when the disk writes again the node goes on with
+	// Restore. Keys are slash-separated words; DecodeRecord reads a record.
 	Persist struct {
 		Key   string
 		Value []byte
@@ -201,7 +222,8 @@ type (
 	// job that has been called, unless there is one. It is repeated.
 	Warm struct{ Env string }
 	// Prepare fetches the job's assets from those peers and loads an engine of that
-	// environment.
+	// environment. For a job of this node, which is only asked after Restore, it
+	// plans the job again.
 	Prepare struct {
 		Job  job.ID
 		From []job.PeerID
@@ -217,8 +239,9 @@ type (
 		Job  job.ID
 		Cell uint32
 	}
-	// Fetch collects a cell of a job of this node from those peers: those that
-	// are there first. It must end in Fetched or FetchFailed.
+	// Fetch brings a cell here from those peers: those that are there first. It
+	// must end in Fetched or FetchFailed. Of a job of this node it is collected by
+	// that; of another's it is a copy.
 	Fetch struct {
 		Job  job.ID
 		Cell uint32
@@ -226,7 +249,8 @@ type (
 		Size uint64
 		From []job.PeerID
 	}
-	// Assemble says that all cells of a job of this node are collected.
+	// Assemble says that all cells of a job of this node are collected; or, after
+	// Finish, that those of another's are here: that is planned again first.
 	Assemble struct {
 		Job   job.ID
 		Cells map[uint32]job.CID
@@ -248,6 +272,10 @@ type (
 		Job    job.ID
 		Reason string
 	}
+	// Sick says that this node has stopped to render for others, and why: others
+	// render what fails here. Its advert is to say so. With an empty reason it is
+	// well again.
+	Sick struct{ Reason string }
 	// Tell is news of a job for people: a peer refused, a peer lost, a range
 	// adopted.
 	Tell struct {
@@ -265,6 +293,8 @@ func (Plan) event()            {}
 func (Submit) event()          {}
 func (Abort) event()           {}
 func (Assembled) event()       {}
+func (Finish) event()          {}
+func (Leave) event()           {}
 func (Received) event()        {}
 func (Asked) event()           {}
 func (Answered) event()        {}
@@ -274,6 +304,7 @@ func (Rendered) event()        {}
 func (RenderFailed) event()    {}
 func (Compared) event()        {}
 func (Rewalked) event()        {}
+func (Lost) event()            {}
 func (Fetched) event()         {}
 func (FetchFailed) event()     {}
 
@@ -296,4 +327,5 @@ func (Release) action()       {}
 func (Rewalk) action()        {}
 func (RenderAlone) action()   {}
 func (Fail) action()          {}
+func (Sick) action()          {}
 func (Tell) action()          {}

@@ -48,6 +48,7 @@ type fetch struct {
 type retry struct {
 	cell  uint32
 	tries int
+	first time.Duration // when the first of them failed
 	after time.Duration
 }
 
@@ -167,8 +168,8 @@ func (s *Scheduler) abort(ev Abort) {
 // fail ends a job of this node without a film.
 func (s *Scheduler) fail(j *openJob, reason string) {
 	cancel := &job.Cancel{Job: j.id, Nonce: j.manifest.Nonce, Reason: clip(reason)}
+	s.forget(j, job.Signed{From: s.self, Msg: cancel}) // first: after a crash it must not go on
 	s.do(Publish{cancel}, Fail{j.id, reason})
-	s.forget(j, job.Signed{From: s.self, Msg: cancel})
 }
 
 // clip cuts a reason to what a message may carry.
@@ -181,12 +182,17 @@ func clip(reason string) string {
 
 func (s *Scheduler) assembled(id job.ID) {
 	j := s.find(id)
-	if j == nil || !j.own() {
+	if j == nil {
 		return
 	}
-	final := &job.Collected{Job: id, Cells: job.Ranges{{A: 0, B: uint32(len(j.cells))}}, Final: true}
-	s.do(Publish{final})
+	if !j.own() { // its copies stay, in case that the submitter comes back
+		j.keep.finishing, j.keep.assembling = false, false
+		s.recordJob(j)
+		return
+	}
+	final := &job.Collected{Job: id, Cells: job.Ranges{{A: 0, B: uint32(len(j.cells))}}, Final: true, Epoch: j.epoch}
 	s.forget(j, job.Signed{From: s.self, Msg: final})
+	s.do(Publish{final})
 }
 
 // collect does what the submitter of an open job has to do.
@@ -204,24 +210,14 @@ func (s *Scheduler) collect(j *openJob) {
 			s.fetchFailed(FetchFailed{Job: j.id, Cell: f.cell, CID: f.output})
 		}
 	}
-	for i := range uint32(len(j.cells)) {
-		if j.cells[i].collected {
-			continue
-		}
-		for k := range j.cells[i].done {
-			if d := &j.cells[i].done[k]; !d.bad && s.now < s.doneEnd(j, d) {
-				s.get(j, i, d)
-				break
-			}
-		}
-	}
+	s.fetchFinished(j)
 	if m.unsaid && (j.open == 0 || s.due(m.collectedAt)) {
 		m.unsaid, m.collectedAt = false, s.now+s.times.Progress
 		for _, c := range s.collectedWords(j) {
 			s.do(Publish{c})
 		}
 	}
-	if j.open == 0 {
+	if j.open == 0 && j.work.ready { // after a restart its plan is made again first
 		m.assembling = true
 		cells := make(map[uint32]job.CID, len(j.cells))
 		for i, c := range m.outputs {
@@ -231,6 +227,24 @@ func (s *Scheduler) collect(j *openJob) {
 		return
 	}
 	s.tellWaiting(j)
+}
+
+// fetchFinished collects cells that others have finished, those that come first in
+// the film first.
+func (s *Scheduler) fetchFinished(j *openJob) {
+	finished := s.count(j).finished
+	if len(finished) <= len(j.mine.fetches) || len(j.mine.fetches) >= maxFetches {
+		return
+	}
+	finished = slices.Sorted(slices.Values(finished))
+	for _, i := range finished {
+		for k := range j.cells[i].done {
+			if d := &j.cells[i].done[k]; !d.bad && s.now < s.doneEnd(j, d) {
+				s.get(j, i, d)
+				break
+			}
+		}
+	}
 }
 
 // get collects a cell that another peer has finished.
@@ -261,7 +275,8 @@ func (s *Scheduler) get(j *openJob, cell uint32, d *done) {
 // keep notes a collected cell.
 func (s *Scheduler) keep(j *openJob, cell uint32, d *done) {
 	c := &j.cells[cell]
-	c.collected, c.from, c.known = true, d.peer, false
+	c.collected, c.from = true, d.peer
+	j.touch(cell)
 	j.open--
 	j.mine.outputs[cell] = d.output
 	j.mine.unsaid = true
@@ -270,6 +285,10 @@ func (s *Scheduler) keep(j *openJob, cell uint32, d *done) {
 }
 
 func (s *Scheduler) fetched(ev Fetched) {
+	if j := s.find(ev.Job); j != nil && j.keepEnded(ev.Cell, ev.CID) {
+		s.kept(j, ev)
+		return
+	}
 	j := s.fetchEnded(ev.Job, ev.Cell, ev.CID)
 	if j == nil || j.cells[ev.Cell].collected {
 		return
@@ -283,9 +302,13 @@ func (s *Scheduler) fetched(ev Fetched) {
 }
 
 // fetchFailed finds out whose fault it was. Wrong bytes revoke everybody who
-// announced them; so do bytes that a peer which is there cannot give, after a few
-// tries. Bytes of a peer that has gone are lost.
+// announced them; so do bytes that a peer which is still there after a time to
+// live cannot give, after a few tries. Bytes of a peer that has gone are lost.
 func (s *Scheduler) fetchFailed(ev FetchFailed) {
+	if j := s.find(ev.Job); j != nil && j.keepEnded(ev.Cell, ev.CID) {
+		s.notKept(j, ev.Cell)
+		return
+	}
 	j := s.fetchEnded(ev.Job, ev.Cell, ev.CID)
 	if j == nil || j.cells[ev.Cell].collected {
 		return
@@ -296,19 +319,25 @@ func (s *Scheduler) fetchFailed(ev FetchFailed) {
 		j.mine.retries = append(j.mine.retries, retry{cell: ev.Cell})
 	}
 	r := &j.mine.retries[k]
-	r.tries++
+	if ev.Here {
+		r.after = s.now + s.times.Retry
+		return
+	}
+	if r.tries++; r.tries == 1 {
+		r.first = s.now
+	}
 	r.after = s.now + time.Duration(r.tries)*s.times.Retry/2
-	last := r.tries >= maxFetchTries
+	last := r.tries >= maxFetchTries && s.now >= r.first+s.ttl()
 	for k := range j.cells[ev.Cell].done {
 		d := &j.cells[ev.Cell].done[k]
 		if d.output != ev.CID || d.bad {
 			continue
 		}
-		there := s.alive(d.peer)
+		there := s.alive(d.peer) // and not only on the other side of a cut that is not noticed yet
 		if d.bad = ev.Bad || last || !there; !d.bad {
 			continue
 		}
-		j.cells[ev.Cell].known = false
+		j.touch(ev.Cell)
 		d.badAt = s.now
 		r.tries, r.after = 0, s.now // the next copy is another matter
 		switch {
@@ -335,9 +364,13 @@ func (s *Scheduler) fetchEnded(id job.ID, cell uint32, output job.CID) *openJob 
 }
 
 func (s *Scheduler) revokeFor(j *openJob, id job.PeerID, reason string) {
+	if j.out(id) {
+		return
+	}
 	msg := &job.Revoked{Job: j.id, Peer: id, Reason: reason}
-	s.do(Publish{msg}, Tell{j.id, fmt.Sprintf("nothing that %s renders counts any more: %s", s.name(id), reason)})
 	s.revoke(j, id, job.Signed{From: s.self, Msg: msg})
+	s.recordJob(j)
+	s.do(Publish{msg}, Tell{j.id, fmt.Sprintf("nothing that %s renders counts any more: %s", s.name(id), reason)})
 }
 
 // collectedWords returns the messages that say what is collected.
@@ -345,51 +378,12 @@ func (s *Scheduler) collectedWords(j *openJob) []*job.Collected {
 	cells := job.Ranges(j.runs(func(i uint32) bool { return j.cells[i].collected }))
 	var out []*job.Collected
 	for part := range slices.Chunk(cells, job.MaxRanges) {
-		out = append(out, &job.Collected{Job: j.id, Cells: part})
+		out = append(out, &job.Collected{Job: j.id, Cells: part, Epoch: j.epoch})
+	}
+	if len(out) == 0 && j.epoch > 0 {
+		out = append(out, &job.Collected{Job: j.id, Epoch: j.epoch})
 	}
 	return out
-}
-
-// hopeless reports whether a cell has failed on so many nodes, or so often where
-// there are no others, that the job cannot end well.
-func (s *Scheduler) hopeless(j *openJob) bool {
-	for i := range uint32(len(j.cells)) {
-		failed := j.cells[i].failed
-		if len(failed) < maxFailures || s.status(j, i).kind >= finished {
-			continue
-		}
-		var peers []job.PeerID
-		for _, m := range failed {
-			if !slices.Contains(peers, m.peer) {
-				peers = append(peers, m.peer)
-			}
-		}
-		if len(peers) >= maxFailures || !s.others(j, i) && (slices.Contains(peers, s.self) || !s.canWork(j)) {
-			return true
-		}
-	}
-	return false
-}
-
-// others reports whether a node other than this one may still try a cell that
-// failed here.
-func (s *Scheduler) others(j *openJob, cell uint32) bool {
-	fit := func(id job.PeerID) bool {
-		return !j.out(id) && !slices.ContainsFunc(j.cells[cell].failed, func(m mark) bool { return m.peer == id })
-	}
-	for _, p := range s.peers {
-		if p.advert == nil || !s.there(p.id) || !fit(p.id) {
-			continue
-		}
-		if p.id == j.submitter {
-			if m := j.member(p.id); m != nil && m.slots > 0 {
-				return true
-			}
-		} else if s.maySuit(p.advert, j.manifest.Need) == nil {
-			return true
-		}
-	}
-	return false
 }
 
 // able reports whether somebody who is there can work on a job, and why others

@@ -3,17 +3,15 @@
 package scheduler
 
 import (
+	"slices"
+
 	"meshnode/job"
 )
 
 // pullRegularly asks one peer after the other for its state, and at once those
 // that seem to know more.
 func (s *Scheduler) pullRegularly() {
-	for _, p := range s.peers {
-		if p.missed && s.there(p.id) && s.due(p.pulled+s.times.Retry) {
-			s.pull(p)
-		}
-	}
+	s.pullMissing()
 	if len(s.jobs) == 0 {
 		s.nextPull = s.now + s.times.Pull
 		return
@@ -32,6 +30,31 @@ func (s *Scheduler) pullRegularly() {
 	}
 }
 
+// pullMissing pulls from those that may know what this node does not, some at a
+// time.
+func (s *Scheduler) pullMissing() {
+	if !s.missing {
+		return
+	}
+	s.missing = false
+	pulls := 0
+	for _, r := range s.waiting {
+		if r.job == "" {
+			pulls++
+		}
+	}
+	for _, p := range s.peers {
+		if p.missed = p.missed && s.there(p.id); !p.missed {
+			continue
+		}
+		s.missing = true
+		if pulls < maxPulls && (p.pulled == 0 || s.due(p.pulled+s.times.Retry)) {
+			s.pull(p)
+			pulls++
+		}
+	}
+}
+
 func (s *Scheduler) pull(p *peer) {
 	p.pulled, p.missed = s.now, false
 	const most = job.MaxKnown / 2 // of open jobs and of those that are over; maxJobs and maxOver fit
@@ -39,13 +62,17 @@ func (s *Scheduler) pull(p *peer) {
 	room := maxProgressRanges
 	for _, j := range s.jobs {
 		var known job.Ranges
-		for _, r := range j.runs(func(i uint32) bool { return s.status(j, i).kind >= finished }) {
+		enough := func(i uint32) bool { return s.status(j, i).kind >= finished }
+		if j.keep.finishing {
+			enough = func(i uint32) bool { return slices.Contains(j.work.done, i) }
+		}
+		for _, r := range j.runs(enough) {
 			if len(known) < job.MaxRanges && room > 0 {
 				known = append(known, r)
 				room--
 			}
 		}
-		pull.Known = append(pull.Known, job.Known{Job: j.id, Cells: known})
+		pull.Known = append(pull.Known, job.Known{Job: j.id, Cells: known, All: j.keep.finishing})
 	}
 	for _, e := range s.over[max(0, len(s.over)-most):] {
 		pull.Known = append(pull.Known, job.Known{Job: e.id, Over: true})
@@ -91,12 +118,12 @@ func (s *Scheduler) state(id uint64, from job.PeerID, pull *job.Pull) {
 			add(s.self, &c, nil)
 		}
 		for i := range uint32(len(j.cells)) {
-			if j.cells[i].collected || k.Cells.Has(i) {
+			if j.cells[i].collected && !k.All || k.Cells.Has(i) {
 				continue
 			}
 			for _, d := range j.cells[i].done {
 				if s.now < s.doneEnd(j, &d) {
-					add(d.peer, &job.Done{Job: j.id, Cell: i, Output: d.output, Size: d.size}, d.raw)
+					add(d.peer, &job.Done{Job: j.id, Cell: i, Output: d.output, Size: d.size, Gen: d.gen}, d.raw)
 				}
 			}
 		}
@@ -122,12 +149,29 @@ func (s *Scheduler) pulled(from job.PeerID, ev Answered) {
 	}
 }
 
+// remind takes what this node has said, in a life that it may not remember, and
+// takes back what is not so any more.
+func (s *Scheduler) remind(m job.Message) {
+	switch m := m.(type) {
+	case *job.Offer:
+		s.disown(m)
+	case *job.Done:
+		j := s.find(m.Job)
+		if j == nil || int(m.Cell) >= len(j.cells) || slices.Contains(j.work.done, m.Cell) || j.own() && j.cells[m.Cell].collected {
+			return
+		}
+		s.do(Publish{&job.Released{Job: j.id, Range: job.Range{A: m.Cell, B: m.Cell + 1}, Gen: m.Gen, Cause: job.CauseLost}})
+		s.void(j, m.Cell, s.self, m.Gen)
+	}
+}
+
 // fact takes one fact that a peer has passed on.
 func (s *Scheduler) fact(f job.Signed, by job.PeerID) {
-	if o, ok := f.Msg.(*job.Offer); ok && f.From == s.self {
-		s.disown(o)
+	if f.Msg == nil || f.From != s.self && s.early(f) {
+		return
 	}
-	if f.Msg == nil || f.From == s.self || s.early(f) {
+	if f.From == s.self {
+		s.remind(f.Msg)
 		return
 	}
 	switch msg := f.Msg.(type) {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,6 +42,8 @@ var update = flag.Bool("update", false, "write the transcripts anew")
 //	left NODE                  the others see that the node has gone
 //	back NODE                  and that it has come back
 //	restart NODE               it comes back, and has forgotten everything
+//	resume NODE                it comes back with what it has on disk
+//	lost NODE JOB CELL...      its disk has lost the bytes of cells
 //	abort NODE JOB             the user cancels
 //	advert NODE KEY=VALUE      it says something else of itself
 //	send FROM MESSAGE          a made-up message: claim JOB A B GEN, done JOB CELL,
@@ -104,7 +107,8 @@ type actor struct {
 	advert job.Advert
 	gone   bool
 	held   map[string]bool
-	owed   []Event // held back
+	owed   []Event           // held back
+	disk   map[string][]byte // its records
 }
 
 type piece struct {
@@ -214,7 +218,7 @@ func (st *stage) command(verb string, words []string) error {
 	args, opts := options(words)
 	switch verb {
 	case "node":
-		n := &actor{Scheduler: New(Config{Self: job.PeerID(args[0])}), name: args[0], advert: testAdvert(args[0]), held: make(map[string]bool)}
+		n := &actor{Scheduler: New(Config{Self: job.PeerID(args[0])}), name: args[0], advert: testAdvert(args[0]), held: make(map[string]bool), disk: make(map[string][]byte)}
 		set(&n.advert, opts)
 		st.nodes = append(st.nodes, n)
 		a := n.advert
@@ -266,6 +270,12 @@ func (st *stage) command(verb string, words []string) error {
 		st.step(st.node(args[0]), RenderFailed{st.jobs[args[1]].id, number(args[2], 0), class, strings.Join(args[4:], " ")})
 	case "rewalked":
 		st.step(st.node(args[0]), Rewalked{st.jobs[args[1]].id, strings.Join(args[2:], " ")})
+	case "lost":
+		var cells []uint32
+		for _, c := range args[2:] {
+			cells = append(cells, number(c, 0))
+		}
+		st.step(st.node(args[0]), Lost{st.jobs[args[1]].id, cells})
 	case "hold":
 		st.node(args[0]).held[args[1]] = true
 	case "give":
@@ -282,9 +292,12 @@ func (st *stage) command(verb string, words []string) error {
 	case "back":
 		st.node(args[0]).gone = false
 		st.join(st.node(args[0]))
-	case "restart":
+	case "restart", "resume":
 		n := st.node(args[0])
 		n.Scheduler, n.gone, n.owed = New(Config{Self: job.PeerID(n.name)}), false, nil
+		if verb == "resume" {
+			st.carryOut(n, n.Restore(st.now, maps.Clone(n.disk)))
+		}
 		a := n.advert
 		st.step(n, Resources{&a})
 		st.join(n)
@@ -462,11 +475,21 @@ func (st *stage) step(n *actor, ev Event) { st.do(n, ev) }
 // do takes a step, writes down its actions, and puts messages into the mail.
 func (st *stage) do(n *actor, ev Event) []Action {
 	actions := n.Step(st.now, ev)
+	st.carryOut(n, actions)
+	return actions
+}
+
+func (st *stage) carryOut(n *actor, actions []Action) {
 	for _, a := range actions {
 		st.write(n, a)
 	}
 	for _, a := range actions {
 		switch a := a.(type) {
+		case Persist:
+			n.disk[a.Key] = a.Value
+			if a.Value == nil {
+				delete(n.disk, a.Key)
+			}
 		case Publish:
 			st.gossip(n, st.sealed(n.name, a.Msg))
 		case Relay:
@@ -487,7 +510,6 @@ func (st *stage) do(n *actor, ev Event) []Action {
 			st.owe(n, "fetched", Fetched{a.Job, a.Cell, a.CID})
 		}
 	}
-	return actions
 }
 
 func (st *stage) gossip(n *actor, m job.Signed) {
@@ -535,7 +557,7 @@ func (st *stage) give(n *actor, args []string) error {
 				continue
 			}
 			if how != "ok" {
-				ev = FetchFailed{e.Job, e.Cell, e.CID, how == "bad"}
+				ev = FetchFailed{Job: e.Job, Cell: e.Cell, CID: e.CID, Bad: how == "bad", Here: how == "full"}
 			}
 		}
 		n.owed = slices.Delete(n.owed, i, i+1)
@@ -662,6 +684,9 @@ func (st *stage) message(m job.Message) string {
 		final := ""
 		if m.Final {
 			final = " final"
+		}
+		if m.Epoch > 0 {
+			final += fmt.Sprintf(" epoch %d", m.Epoch)
 		}
 		return fmt.Sprintf("collected %s %v%s", st.piece(m.Job).name, m.Cells, final)
 	case *job.Revoked:

@@ -21,7 +21,10 @@ type work struct {
 	limit     uint32        // slots that memory allows; 0: not known to be fewer than all
 
 	stretches []stretch
+	done      []uint32 // cells that this node has finished
 	grants    []grant
+	top       uint32  // the highest generation that this node has claimed under,
+	floor     uint32  // and in an earlier life: some of its claims may be void
 	asking    uint64  // a Split is on its way
 	seconds   float64 // spent on recent cells, fading
 	weight    float64 // of those cells
@@ -37,31 +40,33 @@ type grant struct {
 // canWork reports whether this node may take cells of a job now.
 func (s *Scheduler) canWork(j *openJob) bool {
 	switch {
-	case j.work.out || j.out(s.self):
+	case j.work.out || j.out(s.self) || s.leaving || s.sitsOut(j, s.self):
 		return false
 	case j.own():
 		return j.mine.localSlots > 0 && !j.mine.assembling
 	}
-	return s.suits(&s.advert, j.manifest.Need) == nil
+	return !s.sick && s.suits(&s.advert, j.manifest.Need) == nil
 }
 
 // claim makes this node the holder of those cells of a range that are not
-// finished, and for which no higher claim is known.
+// finished, have not failed here, and for which no higher claim is known.
 func (s *Scheduler) claim(j *openJob, r job.Range, gen uint32, raw []byte) {
 	x := s.lasting(claim{peer: s.self, gen: gen, granted: raw != nil})
 	var taken job.Ranges
 	for i := r.A; i < r.B; i++ {
 		c := &j.cells[i]
 		planned := gen == 0 && c.top.peer == s.self
-		if !planned && (!j.higher(x, c.top) || s.status(j, i).kind >= finished) {
+		if !planned && (!j.higher(x, c.top) || s.status(j, i).kind >= finished || s.barred(j, i)) {
 			continue
 		}
-		c.top, c.next, c.known = x, claim{}, false
+		c.top, c.next = x, claim{}
+		j.touch(i)
 		taken = taken.Union(job.Ranges{{A: i, B: i + 1}})
 	}
 	if len(taken) == 0 {
 		return
 	}
+	j.work.top = max(j.work.top, gen)
 	if raw != nil {
 		j.work.grants = append(j.work.grants, grant{r, gen, raw})
 	}
@@ -101,8 +106,13 @@ func (s *Scheduler) unprepared(j *openJob, reason string) {
 	w := &j.work
 	w.tries++
 	w.retryAt = s.now + s.times.Repeat<<w.tries
-	w.out = w.tries >= tries
-	s.giveUp(j, job.CauseBusy, reason)
+	if w.tries < tries {
+		s.giveUp(j, job.CauseBusy, reason)
+	} else if j.own() { // nobody else can assemble it
+		s.fail(j, reason)
+	} else {
+		s.quit(j, reason)
+	}
 }
 
 // giveUp gives back all cells of a job that this node holds.
@@ -128,10 +138,27 @@ func (s *Scheduler) giveUp(j *openJob, cause job.Cause, reason string) {
 	}
 }
 
-// leave ends this node's work on a job that goes on without it.
-func (s *Scheduler) leave(j *openJob) {
+// quit ends this node's work on a job that goes on without it.
+func (s *Scheduler) quit(j *openJob, reason string) {
 	j.work.out = true
-	s.giveUp(j, job.CauseBusy, "")
+	s.giveUp(j, job.CauseBusy, reason)
+}
+
+// leave hands over all that this node holds: it is about to end.
+func (s *Scheduler) leave() {
+	s.leaving = true
+	for _, j := range s.jobs {
+		s.giveUp(j, job.CauseBusy, "the node is stopping")
+	}
+}
+
+// giveUpForeign gives back what this node holds of other nodes' jobs.
+func (s *Scheduler) giveUpForeign(reason string) {
+	for _, j := range s.jobs {
+		if !j.own() {
+			s.giveUp(j, job.CauseBusy, reason)
+		}
+	}
 }
 
 // watchWork holds the timers of this node's work.
@@ -141,25 +168,15 @@ func (s *Scheduler) watchWork(j *openJob) {
 		w.preparing = false
 		s.unprepared(j, "the job's assets or engine were not ready in time")
 	}
-	if !j.own() && !w.ready && !w.preparing && s.canWork(j) && len(s.claims(j)) > 0 {
+	if !w.ready && !w.preparing && (j.own() || s.canWork(j) && s.heldBy(j, s.self).cells > 0) {
 		s.prepare(j)
 	}
-	for _, st := range w.stretches {
-		if st.busy && s.due(st.at+s.renderTime(j, st.cell)) {
+	for _, st := range slices.Clone(w.stretches) {
+		if limit := s.renderTime(j, st.cell); st.busy && s.due(st.at+limit) {
 			s.do(Drop{j.id, st.cell})
-			s.failedHere(j, st.cell, job.CauseFailed, fmt.Sprintf("cell %d took more than %v", st.cell, s.renderTime(j, st.cell).Round(time.Second)))
+			s.failedHere(j, st.cell, job.CauseFailed, fmt.Sprintf("cell %d took more than %v", st.cell, limit.Round(time.Second)))
 		}
 	}
-}
-
-// renderTime bounds the rendering of a cell: many times what it should take.
-func (s *Scheduler) renderTime(j *openJob, cell uint32) time.Duration {
-	w := &j.work
-	if w.weight == 0 {
-		return s.times.Render
-	}
-	const factor = 20
-	return s.times.Render/15 + seconds(factor*w.seconds/w.weight*j.grid[cell].Weight())
 }
 
 func (s *Scheduler) rendered(ev Rendered) {
@@ -167,79 +184,34 @@ func (s *Scheduler) rendered(ev Rendered) {
 	if j == nil || int(ev.Cell) >= len(j.cells) {
 		return
 	}
+	if s.rendering(j, ev.Cell) && s.tooQuick(j, ev) {
+		s.failedHere(j, ev.Cell, job.CauseFailed, fmt.Sprintf("cell %d ended after %.4f s, which is too quick: nothing can have been drawn", ev.Cell, ev.Seconds))
+		return
+	}
 	s.idle(j, ev.Cell)
 	if ev.Seconds > 0 {
 		const fade = 0.7
 		j.work.seconds = j.work.seconds*fade + ev.Seconds
 		j.work.weight = j.work.weight*fade + j.grid[ev.Cell].Weight()
+		j.tally.rated = false
 	}
-	if j.cells[ev.Cell].collected || j.out(s.self) {
+	if j.cells[ev.Cell].collected && !j.keep.finishing || j.out(s.self) {
 		return
 	}
-	d := done{peer: s.self, output: ev.Output, size: ev.Size, at: s.now}
-	s.addDone(j, ev.Cell, d)
+	d := done{peer: s.self, output: ev.Output, size: ev.Size, gen: j.cells[ev.Cell].doneGen(s.self), at: s.now}
+	if !s.addDone(j, ev.Cell, d) && !j.own() {
+		return
+	}
 	if j.own() {
 		s.keep(j, ev.Cell, &d)
 	} else {
 		s.recordCell(j, ev.Cell)
 	}
-	s.do(Publish{&job.Done{Job: j.id, Cell: ev.Cell, Output: ev.Output, Size: ev.Size}})
-}
-
-func (s *Scheduler) renderFailed(ev RenderFailed) {
-	j := s.find(ev.Job)
-	if j == nil || !slices.ContainsFunc(j.work.stretches, func(st stretch) bool { return st.busy && st.cell == ev.Cell }) {
-		return
+	if j.lives > 0 {
+		j.lives = 0
+		s.recordJob(j)
 	}
-	switch ev.Class {
-	case Fatal:
-		s.failedHere(j, ev.Cell, job.CauseFatal, ev.Reason)
-		if j.own() {
-			s.fail(j, ev.Reason)
-		}
-	case Diverged:
-		if j.own() {
-			s.idle(j, ev.Cell)
-			s.alone(j, "the scene plays differently each time: "+ev.Reason)
-			return
-		}
-		s.failedHere(j, ev.Cell, job.CauseDiverged, ev.Reason)
-		j.work.out = true
-		s.giveUp(j, job.CauseDiverged, ev.Reason)
-	case Memory:
-		if busy := s.busy(j); busy > 1 {
-			j.work.limit = uint32(busy - 1)
-			s.idle(j, ev.Cell)
-			return
-		}
-		fallthrough
-	default:
-		s.failedHere(j, ev.Cell, job.CauseFailed, ev.Reason)
-	}
-}
-
-// failedHere gives back a cell that could not be rendered here.
-func (s *Scheduler) failedHere(j *openJob, cell uint32, cause job.Cause, reason string) {
-	s.idle(j, cell)
-	gen := j.cells[cell].top.gen
-	s.release(j, cell, s.self, gen)
-	if cause != job.CauseDiverged {
-		j.cells[cell].fail(s.self, gen)
-	}
-	if j.own() {
-		j.mine.reason = reason
-		if cause == job.CauseFailed {
-			s.do(Tell{j.id, fmt.Sprintf("this node could not render cell %d: %s", cell, firstLine(reason))})
-		}
-	}
-	s.recordClaims(j)
-	s.do(Publish{&job.Released{Job: j.id, Range: job.Range{A: cell, B: cell + 1}, Gen: gen, Cause: cause, Reason: clip(reason)}})
-}
-
-// barred reports whether this node must leave a cell to others.
-func (s *Scheduler) barred(j *openJob, cell uint32) bool {
-	failed := slices.ContainsFunc(j.cells[cell].failed, func(m mark) bool { return m.peer == s.self })
-	return failed && s.others(j, cell)
+	s.do(Publish{&job.Done{Job: j.id, Cell: ev.Cell, Output: ev.Output, Size: ev.Size, Gen: d.gen}})
 }
 
 // watchSubmitter gives up a job whose submitter has been silent for very long.

@@ -58,8 +58,11 @@ func printPeers(w io.Writer, peers []node.PeerStatus) {
 			address, _, _ = strings.Cut(p.Addrs[0], "/p2p/")
 		}
 		slots := fmt.Sprint(p.Slots)
-		if p.Paused {
+		switch {
+		case p.Paused:
 			slots = "paused"
+		case p.Sick != "":
+			slots = "sick"
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", cell(p.Name), cell(p.ID.Short()), cell(p.OS), slots, speed,
 			cell(p.Sandbox), cell(renderersText(p.Advert)), cell(address))

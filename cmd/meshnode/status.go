@@ -81,6 +81,9 @@ func slotsText(a *job.Advert) string {
 	if a.Paused {
 		text += ", paused"
 	}
+	if a.Sick != "" {
+		text += ", sick"
+	}
 	return text
 }
 

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT
+
+package scheduler
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"meshnode/job"
+)
+
+// keeping is what a node does for cells that others have rendered and that the
+// submitter has not collected, because it is away: it keeps copies, so that one
+// more crash loses nothing; and when its user wants to finish the job here, of all
+// cells, to make the film of them.
+type keeping struct {
+	fetches    []fetch
+	retries    []retry
+	nextAt     time.Duration // when to look again
+	finishing  bool
+	since      time.Duration // of finishing
+	assembling bool
+}
+
+// maxKeeps bounds the copies under way of one job.
+const maxKeeps = 8
+
+// keepCopies fetches cells that have waited for long for their submitter and that
+// only one peer has, when it is this node's turn by rank.
+func (s *Scheduler) keepCopies(j *openJob) {
+	k := &j.keep
+	for _, f := range slices.Clone(k.fetches) {
+		if s.due(f.since + s.times.Prepare) {
+			s.notKept(j, f.cell)
+		}
+	}
+	finished := s.count(j).finished
+	if s.leaving || !k.finishing && (len(finished) == 0 || s.alive(j.submitter)) || !s.due(k.nextAt) {
+		return
+	}
+	k.nextAt = s.now + s.times.Progress
+	s.wakeAt(k.nextAt)
+	if k.finishing {
+		s.finishHere(j)
+		return
+	}
+	if s.suits(&s.advert, j.manifest.Need) != nil {
+		return
+	}
+	for _, i := range slices.Sorted(slices.Values(finished)) {
+		if len(k.fetches) >= maxKeeps {
+			return
+		}
+		holders, since := s.holders(j, i)
+		if len(holders) != 1 || holders[0] == s.self || s.now < since+s.times.Keep {
+			continue
+		}
+		if turn := time.Duration(1 + s.keepPlace(j, i)); s.now >= since+turn*s.times.Keep {
+			s.keepCopy(j, i, holders)
+		}
+	}
+}
+
+// holders returns the peers that are there and have a cell, and since when one of
+// them has.
+func (s *Scheduler) holders(j *openJob, i uint32) (have []job.PeerID, since time.Duration) {
+	since = forever
+	for k := range j.cells[i].done {
+		d := &j.cells[i].done[k]
+		if !d.bad && !j.out(d.peer) && (d.peer == s.self || s.alive(d.peer)) {
+			have = append(have, d.peer)
+			since = min(since, d.at)
+		}
+	}
+	return have, since
+}
+
+// keepPlace returns how many peers come before this node in keeping a copy.
+func (s *Scheduler) keepPlace(j *openJob, i uint32) int {
+	mine := job.Rank(j.id, i, s.self)
+	n := 0
+	for _, p := range s.peers {
+		has := slices.ContainsFunc(j.cells[i].done, func(d done) bool { return d.peer == p.id })
+		if !has && p.advert != nil && s.alive(p.id) && s.maySuit(p.advert, j.manifest.Need) == nil && job.Rank(j.id, i, p.id) < mine {
+			n++
+		}
+	}
+	return n
+}
+
+// keepCopy fetches a cell of another node's job.
+func (s *Scheduler) keepCopy(j *openJob, i uint32, from []job.PeerID) {
+	k := &j.keep
+	if len(k.fetches) >= maxKeeps || slices.ContainsFunc(k.fetches, func(f fetch) bool { return f.cell == i }) ||
+		slices.ContainsFunc(k.retries, func(r retry) bool { return r.cell == i && s.now < r.after }) {
+		return
+	}
+	for _, d := range j.cells[i].done {
+		if d.peer == from[0] {
+			k.fetches = append(k.fetches, fetch{i, d.output, s.now})
+			s.do(Fetch{Job: j.id, Cell: i, CID: d.output, Size: d.size, From: from})
+			return
+		}
+	}
+}
+
+// kept takes a copy that has arrived.
+func (s *Scheduler) kept(j *openJob, ev Fetched) {
+	c := &j.cells[ev.Cell]
+	for _, d := range c.done {
+		if d.output != ev.CID || d.bad {
+			continue
+		}
+		own := done{peer: s.self, output: d.output, size: d.size, gen: max(d.gen, c.doneGen(s.self)), at: s.now}
+		if s.addDone(j, ev.Cell, own) {
+			s.recordCell(j, ev.Cell)
+			s.do(Publish{&job.Done{Job: j.id, Cell: ev.Cell, Output: own.output, Size: own.size, Gen: own.gen}})
+		}
+		break
+	}
+	if j.keep.finishing {
+		j.keep.nextAt = s.now
+	}
+}
+
+// notKept lets a copy that could not be had wait. After some tries it is not to be
+// had.
+func (s *Scheduler) notKept(j *openJob, cell uint32) {
+	k := &j.keep
+	k.fetches = slices.DeleteFunc(k.fetches, func(f fetch) bool { return f.cell == cell })
+	n := slices.IndexFunc(k.retries, func(r retry) bool { return r.cell == cell })
+	if n < 0 {
+		if len(k.retries) >= maxFetches {
+			k.retries = slices.Delete(k.retries, 0, 1)
+		}
+		n = len(k.retries)
+		k.retries = append(k.retries, retry{cell: cell, first: s.now})
+	}
+	r := &k.retries[n]
+	r.tries++
+	r.after = s.now + s.times.Keep
+	if r.tries < maxFetchTries || s.now < r.first+s.ttl() {
+		return
+	}
+	k.retries = slices.Delete(k.retries, n, n+1)
+	for i := range j.cells[cell].done {
+		if d := &j.cells[cell].done[i]; d.peer != s.self {
+			d.bad, d.badAt = true, s.now
+		}
+	}
+	j.touch(cell)
+}
+
+// keepEnded reports whether a fetch was for a copy.
+func (j *openJob) keepEnded(cell uint32, output job.CID) bool {
+	n := len(j.keep.fetches)
+	j.keep.fetches = slices.DeleteFunc(j.keep.fetches, func(f fetch) bool { return f.cell == cell && f.output == output })
+	return len(j.keep.fetches) < n
+}
+
+// finish makes this node the one that makes the film of a job whose submitter does
+// not come back.
+func (s *Scheduler) finish(ev Finish) {
+	j := s.find(ev.Job)
+	if j == nil || j.own() || j.keep.finishing {
+		return
+	}
+	j.keep.finishing, j.keep.since, j.keep.nextAt = true, s.now, s.now
+	s.recordJob(j)
+	for _, p := range s.peers { // who has what the submitter had collected?
+		s.miss(p.id)
+	}
+}
+
+// finishHere fetches all cells. What the submitter had collected, and nobody who
+// is there has, is rendered here.
+func (s *Scheduler) finishHere(j *openJob) {
+	k := &j.keep
+	if k.assembling {
+		return
+	}
+	cells := make(map[uint32]job.CID, len(j.cells))
+	for i := range uint32(len(j.cells)) {
+		for _, d := range j.cells[i].done {
+			if d.peer == s.self {
+				cells[i] = d.output
+			}
+		}
+		if cells[i] != "" {
+			continue
+		}
+		if have, _ := s.holders(j, i); len(have) > 0 {
+			s.keepCopy(j, i, have)
+		} else if j.cells[i].collected && s.now >= k.since+s.times.Pull && !s.rendering(j, i) && s.canWork(j) && s.spare(j) > 0 {
+			if s.prepare(j); j.work.ready {
+				j.work.stretches = append(j.work.stretches, stretch{next: i, end: i + 1, extra: true})
+				s.render(j, &j.work.stretches[len(j.work.stretches)-1], i)
+			}
+		}
+	}
+	if len(cells) == len(j.cells) {
+		k.assembling = true
+		s.do(Tell{j.id, fmt.Sprintf("all %d cells are here", len(cells))}, Assemble{j.id, cells})
+	}
+}
