@@ -321,7 +321,7 @@ func (c *core) room(size uint64) error {
 	}
 	if free < size || free-size < MinFree {
 		return fmt.Errorf("%w: %d bytes to store, %d free, %d of them to stay free: make room on the disk",
-			ErrLimit, size, free, uint64(MinFree))
+			ErrFull, size, free, uint64(MinFree))
 	}
 	return nil
 }

@@ -88,9 +88,11 @@ var ErrNotFound = errors.New("blockstore: block not found")
 // had better ones. The bad block has been removed from the store.
 var ErrCorrupt = errors.New("blockstore: block damaged")
 
-// ErrLimit is wrapped when a set or a block is larger than allowed, or than the
-// disk has room for.
+// ErrLimit is wrapped when a set or a block is larger than allowed.
 var ErrLimit = errors.New("blockstore: too large")
+
+// ErrFull is wrapped when the disk has no room for what is to be stored.
+var ErrFull = errors.New("blockstore: disk full")
 
 // ErrClosed is returned after Close, and by calls that Close has ended.
 var ErrClosed = errors.New("blockstore: store closed")

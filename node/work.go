@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"meshnode/blockstore"
@@ -254,8 +255,15 @@ func classOf(err error) scheduler.Class {
 		return scheduler.Diverged
 	case errors.Is(err, renderer.ErrMemory):
 		return scheduler.Memory
+	case noRoom(err):
+		return scheduler.Environment
 	}
 	return scheduler.Retry
+}
+
+// noRoom reports whether this node's disk is what keeps it from something.
+func noRoom(err error) bool {
+	return errors.Is(err, blockstore.ErrFull) || errors.Is(err, syscall.ENOSPC)
 }
 
 // reasonOf returns what people should read of an error: the renderer's own
@@ -340,7 +348,7 @@ func (n *Node) collect(a scheduler.Fetch) {
 			if w.ctx.Err() == nil {
 				n.log.Warn("cell not collected", "job", a.Job.Short(), "cell", a.Cell, "err", err)
 			}
-			n.post(scheduler.FetchFailed{Job: a.Job, Cell: a.Cell, CID: a.CID, Bad: bad})
+			n.post(scheduler.FetchFailed{Job: a.Job, Cell: a.Cell, CID: a.CID, Bad: bad, Here: noRoom(err)})
 			return
 		}
 		n.toStream(a.Job, a.Cell, a.CID)
