@@ -1,331 +1,246 @@
 // SPDX-License-Identifier: MIT
 
 // Package sim runs a whole mesh in one goroutine on virtual time. The nodes run
-// the production state machine of package scheduler; rendering, walking, the
-// disk and the network are modeled. One seed is one run, bit for bit.
+// the production state machine of package scheduler; rendering, walking, disks,
+// clocks and the network are modeled, and fail as a [Script] says. One script is
+// one run, bit for bit.
+//
+// While it runs, the rules of safety are checked at every action (rules.go). When
+// the script settles, nothing goes wrong any more, and every job must end within
+// [Sim.Bound]. A script that breaks a rule can be made smaller by [Shrink].
 package sim
 
 import (
-	"container/heap"
-	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash"
+	"hash/fnv"
 	"math/rand/v2"
 	"time"
 
 	"meshnode/job"
+	"meshnode/scheduler"
 )
 
-// Faults spoils what nodes send each other; p2p.Faults is one.
-type Faults interface {
-	// Deliveries returns the delay of each copy of a gossiped message that
-	// arrives.
-	Deliveries(from, to job.PeerID, size int) []time.Duration
-	// Stream returns the delay of a message on a stream; ok is false while
-	// nothing gets through.
-	Stream(from, to job.PeerID, size int) (delay time.Duration, ok bool)
-	// Cut reports whether a partition is between two nodes.
-	Cut(a, b job.PeerID) bool
-}
-
-// Node describes one node.
-type Node struct {
-	Slots    uint32
-	Speed    float64 // of a slot; 1 is typical
-	Tells    float64 // speed that it advertises; 0: the true one
-	Joins    time.Duration
-	Sandbox  string  // "": a good one
-	Breaks   float64 // probability that rendering a cell fails
-	OwnSlots uint32  // for jobs that it submits; 0: Slots
-}
-
-// Job describes one job.
-type Job struct {
-	Submitter int           // index of its node
-	At        time.Duration // when the user pressed the key
-	Plays     []job.Play
-	FPS       float64
-	Seconds   float64 // to render the weight of one frame at speed 1
-	Walk      float64 // seconds to walk through all of it at speed 1
-	CellSize  uint64  // bytes of a finished cell
-}
-
-// Config describes a run.
-type Config struct {
-	Seed   uint64
-	Nodes  []Node
-	Jobs   []Job
-	Faults Faults
-	Limit  time.Duration // of virtual time
-	Trace  func(line string)
-}
-
-// Sim is a run. Use New, change what happens by At, then Run.
+// Sim is a run. Use New, set the hooks, then Run.
 type Sim struct {
-	cfg   Config
-	rng   *rand.Rand
-	now   time.Duration
-	seq   uint64
-	queue events
-	nodes []*node
-	jobs  []*jobRun
-	wire  map[string]job.Signed // every envelope that was ever sent
-	sum   hash.Hash
-	err   error
+	// New makes the state machine of a life of a node: one of package scheduler.
+	// Trace is called with a line for everything that happens; it may be nil.
+	New   func(scheduler.Config) Machine
+	Trace func(line string)
+	// WallClock feeds the state machines the wall clock, which is a bug.
+	WallClock bool
 
-	Messages map[string]int // deliveries by kind
-	Sent     map[string]int // messages sent by kind, gossip counted once
+	script  *Script
+	rng     *rand.Rand
+	now     time.Duration
+	queue   queue
+	nodes   []*node
+	byID    map[job.PeerID]*node
+	jobs    []*run
+	net     network
+	wire    map[string]job.Signed // every envelope that was ever sent
+	rules   rules
+	settled bool
+	digest  hash.Hash64
+	failure *Violation
+
+	Sent  map[string]int    // messages by kind, gossip counted once
+	Bytes map[string]uint64 // of those messages
 }
 
-// jobRun is what the simulation knows of a job.
-type jobRun struct {
-	Job
-	nonce     job.Nonce
-	manifest  *job.Manifest
-	id        job.ID
-	grid      []job.Cell
-	submitted time.Duration
-	rendered  map[uint32]int // times that a cell was finished
-	Result
+// Machine is a state machine that the simulation drives: a *scheduler.Scheduler, or
+// one with a mistake in it.
+type Machine interface {
+	Step(now time.Duration, ev scheduler.Event) []scheduler.Action
+	Restore(now time.Duration, records map[string][]byte) []scheduler.Action
+	Deadline() (time.Duration, bool)
+	Jobs() []scheduler.JobStatus
+	Cells(job.ID) (cells []scheduler.CellState, epoch uint32)
+	Has(job.ID) bool
+	Open() int
 }
 
-// Result is how a job ended.
-type Result struct {
-	Done       bool          // assembled, with the right cells
-	Failed     string        // or failed, and why
-	Makespan   time.Duration // from the offer to the last collected cell
-	Cells      int
-	Duplicates float64 // weight rendered more than once, as a share of all
+// Violation is a rule that was broken.
+type Violation struct {
+	Rule string // one word
+	At   time.Duration
+	Text string
 }
 
-type event struct {
-	at  time.Duration
-	seq uint64
-	do  func()
-}
+func (v *Violation) Error() string { return fmt.Sprintf("sim: %v: %s: %s", v.At, v.Rule, v.Text) }
 
-type events []event
-
-func (e events) Len() int { return len(e) }
-func (e events) Less(i, j int) bool {
-	return e[i].at < e[j].at || e[i].at == e[j].at && e[i].seq < e[j].seq
-}
-func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
-func (e *events) Push(x any)   { *e = append(*e, x.(event)) }
-func (e *events) Pop() any {
-	old := *e
-	x := old[len(old)-1]
-	*e = old[:len(old)-1]
-	return x
-}
-
-// New returns a run that has not begun.
-func New(cfg Config) *Sim {
+// New returns a run that has not begun. The script must not be changed while it
+// runs.
+func New(script *Script) *Sim {
 	s := &Sim{
-		cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0x73696d)), wire: make(map[string]job.Signed), sum: sha256.New(),
-		Messages: make(map[string]int), Sent: make(map[string]int),
+		New:    func(cfg scheduler.Config) Machine { return scheduler.New(cfg) },
+		script: script, rng: rand.New(rand.NewPCG(script.Seed, 0x73696d)), byID: make(map[job.PeerID]*node),
+		wire: make(map[string]job.Signed), digest: fnv.New64a(), Sent: make(map[string]int), Bytes: make(map[string]uint64),
 	}
-	for i, n := range cfg.Nodes {
-		s.nodes = append(s.nodes, newNode(s, i, n))
-	}
-	for i, j := range cfg.Jobs {
-		s.jobs = append(s.jobs, s.newJob(i, j))
+	s.net = newNetwork(s, script.Net)
+	s.rules = newRules(s)
+	for i, n := range script.Nodes {
+		made := newNode(s, i, n)
+		s.nodes = append(s.nodes, made)
+		s.byID[made.id] = made
 	}
 	for _, n := range s.nodes {
-		s.At(n.Joins, func() { n.start() })
+		n.links = make([]*node, len(s.nodes))
+		s.at(n.Joins, n.start)
 	}
-	for _, j := range s.jobs {
-		s.At(j.At, func() { s.nodes[j.Submitter].publish(j) })
+	for _, j := range script.Jobs {
+		r := s.newRun(j)
+		s.jobs = append(s.jobs, r)
+		s.at(j.At, func() { r.submitter.publish(r) })
+	}
+	for _, f := range script.Faults {
+		if script.Settle == 0 || f.At < script.Settle {
+			s.at(f.At, func() { s.inject(f) })
+		}
+	}
+	if script.Settle > 0 {
+		s.at(script.Settle, s.settle)
 	}
 	return s
 }
 
-func (s *Sim) newJob(i int, j Job) *jobRun {
-	r := &jobRun{Job: j, rendered: make(map[uint32]int)}
-	binary.BigEndian.PutUint64(r.nonce[:], uint64(i)+1)
-	r.manifest = &job.Manifest{
-		V: job.Version, Submitter: s.nodes[j.Submitter].id, Nonce: r.nonce, Name: fmt.Sprintf("Scene%d", i), Need: need,
-		Assets: job.CIDOf(nil), Width: 1920, Height: 1080, FPS: j.FPS, Plays: j.Plays, Walk: j.Walk,
-	}
-	_, id, err := r.manifest.Block()
-	if err != nil {
-		s.err = err
-		return r
-	}
-	r.id, r.grid = id, r.manifest.Grid()
-	r.Cells = len(r.grid)
-	return r
-}
-
-// Trace sets what is called with a line for everything that happens.
-func (s *Sim) Trace(line func(string)) { s.cfg.Trace = line }
-
-// ID returns the id of the node with that index.
-func ID(i int) job.PeerID { return job.PeerID(fmt.Sprintf("node%02d", i)) }
-
-// At does something at a virtual time.
-func (s *Sim) At(t time.Duration, do func()) {
-	s.seq++
-	heap.Push(&s.queue, event{t, s.seq, do})
-}
-
-func (s *Sim) after(d time.Duration, do func()) { s.At(s.now+d, do) }
-
-// Run runs until all jobs are over everywhere, and returns an error when one is
-// not within the limit, or when a node broke a rule.
+// Run runs until all jobs are over everywhere, and returns the *Violation when a
+// rule was broken.
 func (s *Sim) Run() error {
-	for s.queue.Len() > 0 && s.err == nil {
-		e := heap.Pop(&s.queue).(event)
-		if e.at > s.cfg.Limit {
-			return fmt.Errorf("sim: %s at %v", s.open(), s.cfg.Limit)
-		}
-		s.now = e.at
-		e.do()
-		if s.over() {
+	limit := s.script.Settle + s.Bound()
+	for s.failure == nil && !s.over() {
+		e, ok := s.queue.pop()
+		if !ok {
+			s.fail("liveness", "nothing happens any more: %s", s.open())
 			break
 		}
+		if s.now = e.at; s.now > limit {
+			s.fail("liveness", "%s", s.open())
+			break
+		}
+		if e.do != nil {
+			e.do()
+		} else if e.to.up && e.to.life == e.life {
+			e.to.receive(e.msg)
+		}
 	}
-	if s.err == nil && !s.over() {
-		s.err = errors.New("sim: nothing happens any more: " + s.open())
+	if s.failure == nil {
+		s.rules.atEnd()
 	}
-	return s.err
+	if s.failure != nil {
+		return s.failure
+	}
+	return nil
 }
 
-// over reports whether every job has ended on every node that is up.
-func (s *Sim) over() bool {
+// Bound is the time after settling within which every job must end: 2 minutes,
+// and as long as one slot of typical speed needs for all work, divided by a
+// quarter of the slots that there are then.
+//
+// The two minutes have room for each of the waits of docs/scheduling.md once, and
+// for one more try of what failed.
+func (s *Sim) Bound() time.Duration {
+	const waits = 2 * time.Minute
+	capacity := 0.0
+	for _, n := range s.script.Nodes {
+		if n.Liar == "" && n.Sandbox == "" {
+			capacity += float64(n.Slots) * n.Speed
+		}
+	}
+	work := 0.0
 	for _, j := range s.jobs {
-		if !j.Done && j.Failed == "" {
+		work += j.work() + j.Walk.Seconds()
+	}
+	return waits + secs(work/max(capacity/4, 0.1)) + s.script.patience()
+}
+
+// at does something at a virtual time.
+func (s *Sim) at(t time.Duration, do func()) { s.queue.push(event{at: t, do: do}) }
+
+func (s *Sim) after(d time.Duration, do func()) { s.at(s.now+d, do) }
+
+// between returns a random time of so many milliseconds.
+func (s *Sim) between(low, high int) time.Duration {
+	return time.Duration(low+s.rng.IntN(high-low+1)) * time.Millisecond
+}
+
+func (s *Sim) chance(p float64) bool { return p > 0 && s.rng.Float64() < p }
+
+// over reports whether every job has ended, on every node that is up.
+func (s *Sim) over() bool {
+	if s.now < s.script.Settle {
+		return false
+	}
+	for _, j := range s.jobs {
+		if !j.ended() {
 			return false
 		}
 	}
 	for _, n := range s.nodes {
-		if n.up && len(n.sched.Jobs()) > 0 {
-			return false
+		if !n.up || n.sched.Open() == 0 {
+			continue
+		}
+		for _, j := range s.jobs {
+			if n.sched.Has(j.id) && !j.orphan() && !j.forsaken() {
+				return false
+			}
 		}
 	}
 	return true
 }
 
+// open says which jobs have not ended, and where.
 func (s *Sim) open() string {
 	text := ""
 	for _, n := range s.nodes {
-		if n.up {
-			for _, j := range n.sched.Jobs() {
-				text += fmt.Sprintf("node %d has job %s %s at %d of %d cells %s; ", n.index, j.Name, j.State, j.DoneCells, j.Cells, j.Waiting)
-			}
+		if !n.up {
+			continue
 		}
+		for _, j := range n.sched.Jobs() {
+			text += fmt.Sprintf("node %d has job %s %s at %d of %d cells %s; ", n.Number, j.Name, j.State, j.DoneCells, j.Cells, j.Waiting)
+		}
+	}
+	if text == "" {
+		text = "a job has not ended, and no node has it"
 	}
 	return text
 }
 
-func (s *Sim) fail(format string, args ...any) {
-	if s.err == nil {
-		s.err = fmt.Errorf("sim: at %v: %s", s.now, fmt.Sprintf(format, args...))
+func (s *Sim) fail(rule, format string, args ...any) {
+	if s.failure == nil {
+		s.failure = &Violation{rule, s.now, fmt.Sprintf(format, args...)}
+		s.tell("%v", s.failure)
 	}
-}
-
-// Results returns how the jobs ended.
-func (s *Sim) Results() []Result {
-	var out []Result
-	for _, j := range s.jobs {
-		all, twice := 0.0, 0.0
-		for c, n := range j.grid {
-			all += n.Weight()
-			if k := j.rendered[uint32(c)]; k > 1 {
-				twice += float64(k-1) * n.Weight()
-			}
-		}
-		j.Duplicates = twice / all
-		out = append(out, j.Result)
-	}
-	return out
 }
 
 // Digest is a hash of everything that happened.
-func (s *Sim) Digest() [32]byte { return [32]byte(s.sum.Sum(nil)) }
+func (s *Sim) Digest() uint64 { return s.digest.Sum64() }
 
-// note adds to the digest and the trace.
-func (s *Sim) note(n *node, format string, args ...any) {
-	line := fmt.Sprintf("%9.3f %d %s", s.now.Seconds(), n.index, fmt.Sprintf(format, args...))
-	s.sum.Write([]byte(line))
-	if s.cfg.Trace != nil {
-		s.cfg.Trace(line)
+// mark adds to the digest.
+func (s *Sim) mark(n *node, what string, raw []byte) {
+	var b [16]byte
+	binary.LittleEndian.PutUint64(b[:], uint64(s.now))
+	binary.LittleEndian.PutUint64(b[8:], uint64(n.index))
+	s.digest.Write(b[:])
+	s.digest.Write([]byte(what))
+	s.digest.Write(raw)
+}
+
+// tell writes a line to the trace.
+func (s *Sim) tell(format string, args ...any) {
+	if s.Trace != nil {
+		s.Trace(fmt.Sprintf("%9.3f %s", s.now.Seconds(), fmt.Sprintf(format, args...)))
 	}
 }
 
-func (s *Sim) job(id job.ID) *jobRun {
-	for _, j := range s.jobs {
-		if j.id == id {
-			return j
+func (s *Sim) node(number int) *node {
+	for _, n := range s.nodes {
+		if n.Number == number {
+			return n
 		}
 	}
 	return nil
 }
 
-// Ideal returns the least time in which nodes that render as fast as these could
-// do a job together without walking, when each is there until the given time.
-func (s *Sim) Ideal(index int, until map[int]time.Duration) time.Duration {
-	weight := 0.0
-	j := s.jobs[index]
-	for _, c := range j.grid {
-		weight += c.Weight() * j.Seconds
-	}
-	low, high := 0.0, 1e6
-	for range 100 {
-		t := (low + high) / 2
-		done := 0.0
-		for i, n := range s.nodes {
-			slots := n.Slots
-			if i == j.Submitter && n.OwnSlots > 0 {
-				slots = n.OwnSlots
-			}
-			end := t
-			if u, ok := until[i]; ok {
-				end = min(t, (u - j.submitted).Seconds())
-			}
-			done += max(end, 0) * n.Speed * float64(slots)
-		}
-		if done < weight {
-			low = t
-		} else {
-			high = t
-		}
-	}
-	return time.Duration(high * float64(time.Second))
-}
-
-var need = job.Need{Renderer: "synthetic", Version: "1", Fingerprint: "f"}
-
-// advert is what a node says of itself.
-func advert(i int, n Node) *job.Advert {
-	a := &job.Advert{
-		V: job.Version, Name: fmt.Sprintf("node%d", i), Cores: n.Slots, Slots: n.Slots, Speed: n.Speed, Sandbox: n.Sandbox,
-		Environments: []job.Environment{{Renderer: need.Renderer, Version: need.Version, Fingerprint: need.Fingerprint}},
-	}
-	if n.Tells > 0 {
-		a.Speed = n.Tells
-	}
-	if a.Sandbox == "" {
-		a.Sandbox = "full"
-	}
-	return a
-}
-
-// key signs by a hash of the author's name: nobody cheats here.
-type key job.PeerID
-
-func (k key) Self() job.PeerID { return job.PeerID(k) }
-
-func (k key) Sign(data []byte) ([]byte, error) {
-	sum := sha256.Sum256(append([]byte(k), data...))
-	return sum[:8], nil
-}
-
-func (k key) Verify(by job.PeerID, data, sig []byte) error {
-	if want, _ := key(by).Sign(data); string(want) != string(sig) {
-		return errors.New("sim: bad signature")
-	}
-	return nil
-}
+func secs(f float64) time.Duration { return time.Duration(f * float64(time.Second)) }

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+
+package sim
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	"meshnode/job"
+)
+
+// run is what the simulation knows of a job.
+type run struct {
+	Job
+	sim       *Sim
+	submitter *node
+	nonce     job.Nonce
+	manifest  *job.Manifest
+	id        job.ID
+	grid      []job.Cell
+	outputs   []job.CID      // of the cells, wherever they are rendered
+	rendered  map[uint32]int // times that a cell was finished
+
+	submitted time.Duration
+	planning  bool
+	offered   bool
+	recorded  bool  // on the submitter's disk
+	deleted   bool  // from it
+	finisher  *node // who makes the film when the submitter is gone
+	gone      bool  // it was never offered: its submitter was down, or died
+	aborted   bool
+	spoiled   bool // the submitter's record of it
+	Result
+}
+
+// Result is how a job ended.
+type Result struct {
+	Done       bool          // assembled, from the right cells
+	Failed     string        // or failed, and why
+	Makespan   time.Duration // from the offer to the last collected cell
+	Cells      int
+	Duplicates float64 // weight rendered more than once, as a share of all
+}
+
+func (s *Sim) newRun(j Job) *run {
+	r := &run{Job: j, sim: s, submitter: s.node(j.By), rendered: make(map[uint32]int)}
+	binary.BigEndian.PutUint64(r.nonce[:], uint64(j.Number)+1)
+	r.manifest = &job.Manifest{
+		V: job.Version, Submitter: r.submitter.id, Nonce: r.nonce, Name: fmt.Sprintf("Scene%d", j.Number), Need: need,
+		Assets: job.CIDOf(nil), Width: 1920, Height: 1080, FPS: j.FPS, Plays: j.Plays, CellFrames: j.Cell, Walk: j.Walk.Seconds(),
+	}
+	_, id, err := r.manifest.Block()
+	if err != nil {
+		s.fail("script", "job %d: %v", j.Number, err)
+		return r
+	}
+	r.id, r.grid = id, r.manifest.Grid()
+	r.Cells = len(r.grid)
+	for c := range r.grid {
+		r.outputs = append(r.outputs, job.CIDOf(fmt.Appendf(nil, "%s/%d", id, c)))
+	}
+	return r
+}
+
+func (s *Sim) job(id job.ID) *run {
+	for _, j := range s.jobs {
+		if j.id == id {
+			return j
+		}
+	}
+	return nil
+}
+
+func (r *run) ended() bool {
+	return r.Done || r.Failed != "" || r.gone || r.deleted || r.orphan() && r.finisher == nil || r.forsaken()
+}
+
+// forsaken reports whether nobody is left who can render it.
+func (r *run) forsaken() bool {
+	return r.sim.settled && !slices.ContainsFunc(r.sim.nodes, func(n *node) bool {
+		return n.up && n.Liar == "" && n.Slots > 0 && (n == r.submitter && !r.Away || n != r.submitter && n.Sandbox == "")
+	})
+}
+
+// orphan reports whether the submitter does not come back any more: the others
+// keep what they have of the job.
+func (r *run) orphan() bool { return r.recorded && r.sim.settled && !r.submitter.up }
+
+// work returns the seconds that a slot of speed 1 needs for all cells.
+func (r *run) work() float64 {
+	weight := 0.0
+	for _, c := range r.grid {
+		weight += c.Weight()
+	}
+	return weight * r.Frame.Seconds()
+}
+
+// Results returns how the jobs ended.
+func (s *Sim) Results() []Result {
+	var out []Result
+	for _, j := range s.jobs {
+		all, twice := 0.0, 0.0
+		for c, n := range j.grid {
+			all += n.Weight()
+			if k := j.rendered[uint32(c)]; k > 1 {
+				twice += float64(k-1) * n.Weight()
+			}
+		}
+		j.Duplicates = twice / all
+		out = append(out, j.Result)
+	}
+	return out
+}
