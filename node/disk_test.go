@@ -33,7 +33,7 @@ func (d *smallDisk) free() (uint64, bool) {
 
 func (d *smallDisk) Import(ctx context.Context, files []blockstore.Source) (job.CID, *job.FileSet, error) {
 	if d.full.Load() {
-		return "", nil, fmt.Errorf("%w: no space left", blockstore.ErrLimit)
+		return "", nil, fmt.Errorf("%w: no space left", blockstore.ErrFull)
 	}
 	return d.Store.Import(ctx, files)
 }
