@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/pbnjay/memory"
+
 	"meshnode/renderer"
 	"meshnode/renderer/fmp4"
 	"meshnode/renderer/sandbox"
@@ -253,11 +255,21 @@ func (r *Renderer) spec(env installed, trust renderer.Trust, hashSeed string) (s
 	}
 	spec.Runtime = r.runtime(env)
 	spec.Env = own
-	spec.Limits.Memory *= int64(max(1, r.cfg.Slots))
+	spec.Limits.Memory = memoryFor(spec.Limits.Memory, r.cfg.Slots, memory.TotalMemory())
 	if r.limits != nil {
 		r.limits(&spec.Limits)
 	}
 	return t.name, spec, nil
+}
+
+// memoryFor returns the bytes that an engine for others may use: so many for each of
+// its slots, but never all of a machine, of which total is known if it is not 0.
+func memoryFor(each int64, slots int, total uint64) int64 {
+	most := each * int64(max(1, slots))
+	if total > 0 {
+		most = min(most, int64(total/4*3))
+	}
+	return most
 }
 
 // errHello is wrapped when an engine does not say what it must.

@@ -140,6 +140,18 @@ func TestSceneErrorIsManimsOwn(t *testing.T) {
 	}
 }
 
+func TestMemoryFor(t *testing.T) {
+	const gib = 1 << 30
+	for _, test := range []struct {
+		slots       int
+		total, want int64
+	}{{0, 64, 4}, {1, 64, 4}, {8, 64, 32}, {8, 8, 6}, {1, 4, 3}, {2, 0, 8}} {
+		if got := memoryFor(4*gib, test.slots, uint64(test.total)*gib); got != test.want*gib {
+			t.Errorf("%d slots of %d GiB: %d GiB, want %d", test.slots, test.total, got/gib, test.want)
+		}
+	}
+}
+
 func TestHashSeedOf(t *testing.T) {
 	for env, want := range map[string]string{
 		"": "0", "PYTHONHASHSEED=": "0", "PYTHONHASHSEED=random": "0", "PYTHONHASHSEED=7": "7", "OTHER=1": "0",
