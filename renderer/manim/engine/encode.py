@@ -15,6 +15,10 @@ import av
 import numpy as np
 from PIL import Image
 
+from .meter import Meter
+from .threads import Background
+
+WAITING = 2  # pictures drawn and not yet encoded
 LOOKAHEAD = 40  # frames that x264 (preset medium) looks ahead
 QP_PER_DOUBLING = 2  # x264's macroblock tree: 5 * (1 - qcomp), with qcomp 0.6
 SHORT = 8  # frames: for shorter parts the macroblock tree is left out,
@@ -49,12 +53,22 @@ def options_for_part(encoder: dict[str, Any], frames: int, play_frames: int) -> 
 
 
 class VideoCell:
-    """One video file: one thread and a bit-exact muxer make it the same on every run and any number of cores."""
+    """One video file: one thread of the encoder and a bit-exact muxer make it the same on every run and any number of
+    cores. That thread is not the one that draws: where a core is idle, the next picture is drawn meanwhile.
+    """
 
     def __init__(
-        self, folder: Path, index: int, encoder: dict[str, Any], frames: int = 1, play_frames: int = 1
+        self,
+        folder: Path,
+        index: int,
+        encoder: dict[str, Any],
+        meter: Meter,
+        frames: int = 1,
+        play_frames: int = 1,
     ) -> None:
         """frames: of the cell; play_frames: of the play that it is a part of, or the whole of."""
+        self._meter = meter
+        self._encoding: Background | None = None  # from the second picture on
         self._final = folder / f"{index}.{encoder['container']}"
         self._path = folder / f".{index}.{os.getpid()}.tmp"
         self._shape = (encoder["height"], encoder["width"], 4)
@@ -79,16 +93,25 @@ class VideoCell:
         """Encode the picture repeat times. The caller may change pixels afterwards."""
         if pixels.shape != self._shape or pixels.dtype != np.uint8:
             raise ValueError(f"frames must be {self._shape} of uint8, got {pixels.shape} of {pixels.dtype}")
-        frame = _frame(pixels)
-        if self._pixel_format == "rgba":
-            frame = av.VideoFrame.from_ndarray(pixels, format="rgba")  # a copy: the camera draws on
-        else:
-            frame = self._reformat(frame)
-        for _ in range(repeat):
-            frame.pts, frame.time_base = self._pts, 1 / self._rate
-            self._pts += 1
-            for packet in self._stream.encode(frame):
-                self._container.mux(packet)
+        if self._pts == 0:
+            self._encode(pixels, repeat)  # and the headers are known
+            return
+        if self._encoding is None:
+            self._encoding = Background(self._encode, WAITING)
+        self._encoding.give(pixels.copy(), repeat)
+
+    def _encode(self, pixels: np.ndarray, repeat: int) -> None:
+        with self._meter.encoding():
+            frame = _frame(pixels)
+            if self._pixel_format == "rgba":
+                frame = av.VideoFrame.from_ndarray(pixels, format="rgba")  # a copy: the camera draws on
+            else:
+                frame = self._reformat(frame)
+            for _ in range(repeat):
+                frame.pts, frame.time_base = self._pts, 1 / self._rate
+                self._pts += 1
+                for packet in self._stream.encode(frame):
+                    self._container.mux(packet)
 
     def headers(self) -> str:
         """A hash of what a film has once for all its parts, "" if that is nothing; known when a frame is written.
@@ -106,14 +129,19 @@ class VideoCell:
 
     def finish(self) -> list[str]:
         """Close the file and give it its name; the paths written."""
-        for packet in self._stream.encode():
-            self._container.mux(packet)
-        self._container.close()
+        if self._encoding is not None:
+            self._encoding.end()
+        with self._meter.encoding():
+            for packet in self._stream.encode():
+                self._container.mux(packet)
+            self._container.close()
         os.replace(self._path, self._final)
         return [str(self._final)]
 
     def abort(self) -> None:
         """Leave nothing behind."""
+        if self._encoding is not None:
+            self._encoding.drop()
         with suppress(Exception):  # the encoder may have failed, and fail again
             self._container.close()
         self._path.unlink(missing_ok=True)
@@ -122,7 +150,8 @@ class VideoCell:
 class ImageCell:
     """The pictures of a PNG sequence, named by their number in the sequence."""
 
-    def __init__(self, folder: Path, index: int, image: int, images: int) -> None:
+    def __init__(self, folder: Path, index: int, meter: Meter, image: int, images: int) -> None:
+        self._meter = meter
         self._folder, self._index = folder, index
         self._next, self._end = image, image + images
         self._paths: list[str] = []
@@ -134,7 +163,8 @@ class ImageCell:
         # The number is padded: a set of files is sorted by name.
         final = self._folder / f"{self._index}-{self._next:08}.png"
         part = self._folder / f".{self._index}.{os.getpid()}.tmp"
-        Image.fromarray(pixels).save(part, format="PNG")
+        with self._meter.encoding():
+            Image.fromarray(pixels).save(part, format="PNG")
         os.replace(part, final)
         self._paths.append(str(final))
         self._next += 1
@@ -173,7 +203,7 @@ def check(encoder: dict[str, Any], folder: Path) -> str:
 
     Returns the headers that every cell will have.
     """
-    cell = VideoCell(folder, 0, encoder)
+    cell = VideoCell(folder, 0, encoder, Meter())
     try:
         cell.write(np.zeros((encoder["height"], encoder["width"], 4), np.uint8))
         cell._stream.encode()

@@ -40,7 +40,7 @@ def describe() -> dict:
     import tqdm
     from PIL import Image
 
-    from . import packages, run, walker
+    from . import packages, run, threads
 
     Image.init()
     tqdm.tqdm.monitor_interval = (
@@ -75,7 +75,7 @@ def describe() -> dict:
         "pillow": versions.get("pillow", ""),
         "hash_seed": os.environ.get("PYTHONHASHSEED", ""),
         "prefixes": sorted({sys.prefix, sys.base_prefix, *(os.path.dirname(p) for p in sys.path if p)}),
-        "threads": walker.threads(),
+        "threads": threads.count(),
         "spec": run.SPEC,
         "fingerprint": parts,
     }

@@ -14,7 +14,6 @@ import os
 import random
 import socket
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -22,7 +21,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from . import digest, grid, late, private
+from . import digest, grid, late, private, threads
 from .encode import ImageCell, VideoCell
 from .meter import Meter
 from .protocol import Channel, Closed
@@ -330,11 +329,12 @@ class Walker:
         if opening:
             self._arrived, self._arrived_at = self.cpu(), time.monotonic()
             if self.kind == "images":
-                self._cell = ImageCell(self.folder, cell, *self._picture)
+                self._cell = ImageCell(self.folder, cell, self.meter, *self._picture)
             else:
-                self._cell = VideoCell(self.folder, cell, self.encoder, end - first, self._target_play_frames)
-        with self.meter.encoding():
-            self._cell.write(pixels, repeat)
+                self._cell = VideoCell(
+                    self.folder, cell, self.encoder, self.meter, end - first, self._target_play_frames
+                )
+        self._cell.write(pixels, repeat)
         if opening:
             self._compare_headers()
         self.frame += repeat
@@ -343,8 +343,7 @@ class Walker:
 
     def _cell_done(self) -> None:
         cell, first, end = self._target
-        with self.meter.encoding():
-            paths, self._cell = self._cell.finish(), None
+        paths, self._cell = self._cell.finish(), None
         self.report(
             {
                 "t": "cell",
@@ -426,7 +425,7 @@ class Walker:
         return self._cpu_before + time.process_time()
 
     def _forkable(self) -> bool:
-        return hasattr(os, "fork") and threads() == 1 and not private.keeps_files_open()
+        return hasattr(os, "fork") and threads.count() == 1 and not private.keeps_files_open()
 
     def _fork(self) -> bool:
         """Become two walkers at the same place; True in the new one. The hub learns of it through a new channel."""
@@ -463,14 +462,6 @@ class Walker:
     def _reap(self) -> None:
         """Collect forks that have ended. Only our own: the scene may be waiting for processes that it started."""
         self._children = [pid for pid in self._children if os.waitpid(pid, os.WNOHANG)[0] == 0]
-
-
-def threads() -> int:
-    """Threads of this process, those of libraries included where the system tells."""
-    try:
-        return len(os.listdir("/proc/self/task"))
-    except OSError:
-        return threading.active_count()
 
 
 def silence() -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import av
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "engine"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import assemble
-import encode
+from engine import assemble, encode
+from engine.meter import Meter
 
 WIDTH, HEIGHT, FRAMES = 426, 240, 48
 
@@ -33,7 +33,7 @@ def pictures() -> list[np.ndarray]:
 
 
 def cell(folder: Path, index: int, encoder: dict, frames: list[np.ndarray], play_frames: int) -> str:
-    one = encode.VideoCell(folder, index, encoder, len(frames), play_frames)
+    one = encode.VideoCell(folder, index, encoder, Meter(), len(frames), play_frames)
     for frame in frames:
         one.write(frame)
     (path,) = one.finish()
