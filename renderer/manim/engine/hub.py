@@ -7,6 +7,7 @@ stands nearest before a cell. docs/engine.md has the messages on both sides.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import selectors
@@ -22,6 +23,9 @@ from . import NEVER, PLAN_DIGESTS, VERSION, choice, grid, late
 from .choice import Body
 from .protocol import Channel, Closed, Pipes
 
+# What every walk imports sooner or later: here it is imported once.
+LATER = ("av.subtitles.stream", "multiprocessing.synchronize", "rich.padding", "rich.table")
+
 
 def main() -> int:
     """Serve one job on standard input and output."""
@@ -29,6 +33,9 @@ def main() -> int:
     pipes = Pipes(read, write)
     from . import environment
 
+    for name in LATER:
+        with suppress(ImportError):
+            importlib.import_module(name)
     pipes.send({"t": "hello", "v": VERSION, **environment.describe()})
     return Hub(pipes).run()
 
