@@ -240,7 +240,7 @@ func (c *Client) open(ctx context.Context, method, path string, in any) (*http.R
 	if err != nil {
 		return nil, fmt.Errorf("api: make the request to %s: %w", path, err)
 	}
-	if in != nil {
+	if method != http.MethodGet {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := c.http.Do(req)

@@ -34,7 +34,7 @@ func fakeNode(t *testing.T, home string, handle http.HandlerFunc) *Client {
 		if r.Host != "meshnode" {
 			t.Errorf("%s %s: host %q", r.Method, r.URL, r.Host)
 		}
-		if body := r.ContentLength != 0; body != (r.Header.Get("Content-Type") == "application/json") {
+		if post := r.Method != http.MethodGet; post != (r.Header.Get("Content-Type") == "application/json") {
 			t.Errorf("%s %s: content type %q", r.Method, r.URL, r.Header.Get("Content-Type"))
 		}
 		handle(w, r)

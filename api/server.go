@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net"
 	"net/http"
@@ -24,6 +25,7 @@ const host = "meshnode"
 // Limits of the local door.
 const (
 	maxBody     = 4 << 20          // bytes of a request; an environment can be large
+	maxHeader   = 64 << 10         // bytes of what comes before it
 	readTime    = 10 * time.Second // for a request's header and body
 	firstClient = 30 * time.Second // how long a node for clients waits for its first
 	lastClient  = 2 * time.Second  // and, after the last has left, for another
@@ -45,7 +47,7 @@ func Serve(ctx context.Context, cfg node.Config) error {
 	}
 	s := &server{node: n, stop: stop, change: make(chan struct{}, 1)}
 	h := &http.Server{
-		Handler: guard(s.routes()), ReadHeaderTimeout: readTime,
+		Handler: guard(s.routes()), ReadHeaderTimeout: readTime, MaxHeaderBytes: maxHeader,
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
 	ended := make(chan error, 1)
@@ -184,7 +186,7 @@ func guard(next http.Handler) http.Handler {
 			fail(w, http.StatusForbidden, fmt.Errorf("host %q is not %q", r.Host, host))
 			return
 		}
-		if r.Method != http.MethodGet && r.ContentLength != 0 && r.Header.Get("Content-Type") != "application/json" {
+		if r.Method != http.MethodGet && r.Header.Get("Content-Type") != "application/json" {
 			fail(w, http.StatusUnsupportedMediaType, errors.New("only application/json"))
 			return
 		}
@@ -306,13 +308,23 @@ func (s *server) followClients(ctx context.Context) {
 	}
 }
 
+// read decodes a request, which has come as a whole within readTime.
 func read(w http.ResponseWriter, r *http.Request, v any) bool {
+	clock := http.NewResponseController(w)
+	_ = clock.SetReadDeadline(time.Now().Add(readTime))
 	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
+	err := d.Decode(v)
+	if err == nil {
+		if _, more := d.Token(); more != io.EOF {
+			err = errors.New("there is more than one value")
+		}
+	}
+	if err != nil {
 		fail(w, http.StatusBadRequest, fmt.Errorf("request not understood: %w", err))
 		return false
 	}
+	_ = clock.SetReadDeadline(time.Time{}) // what follows waits for the client's leaving
 	return true
 }
 

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"meshnode/blockstore"
+	"meshnode/job"
+	"meshnode/node"
+	"meshnode/p2p"
+	"meshnode/renderer/synthetic"
+)
+
+// door returns the handler of a node without peers, and its server.
+func door(t testing.TB) (http.Handler, *server) {
+	t.Helper()
+	net, err := p2p.NewSwitchboard(p2p.NewFaults(1)).NewMemory("test", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := node.New(node.Parts{
+		Network: net, Store: blockstore.NewMemory(new(blockstore.Loopback).Join(net.Self())),
+		Renderer: &synthetic.Renderer{Scratch: t.TempDir()}, Records: new(node.MemoryRecords),
+		Advert: job.Advert{Name: "node", Slots: 1, Speed: 1}, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { n.Close() })
+	_, stop := context.WithCancel(context.Background())
+	s := &server{node: n, stop: stop, change: make(chan struct{}, 1)}
+	return guard(s.routes()), s
+}
+
+// endpoints are all that the door serves.
+var endpoints = []struct{ method, path, body string }{
+	{"POST", "/v1/publish", `{"args":["scene.json"],"dir":"/nowhere","env":[]}`},
+	{"POST", "/v1/explain", `{"args":["scene.json"],"dir":"/nowhere","env":[]}`},
+	{"GET", "/v1/hold", ""},
+	{"GET", "/v1/status", ""},
+	{"GET", "/v1/peers", ""},
+	{"GET", "/v1/jobs", ""},
+	{"GET", "/v1/roles", ""},
+	{"POST", "/v1/roles", `{"peer":"others","role":"worker"}`},
+	{"POST", "/v1/jobs/abcd/cancel", ""},
+	{"GET", "/v1/jobs/abcd/watch", ""},
+	{"POST", "/v1/jobs/abcd/follow", `{}`},
+	{"POST", "/v1/pause", `{"paused":true}`},
+	{"POST", "/v1/stop", ""},
+}
+
+// call makes a request of a client that has left already, so that nothing waits.
+func call(h http.Handler, method, path, host, kind, body string) *httptest.ResponseRecorder {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	r := httptest.NewRequestWithContext(ctx, method, "http://meshnode/", strings.NewReader(body))
+	r.URL.Path, r.Host = path, host
+	if kind != "" {
+		r.Header.Set("Content-Type", kind)
+	}
+	w := httptest.NewRecorder()
+	func() {
+		defer func() {
+			if e := recover(); e != nil && e != http.ErrAbortHandler {
+				panic(e)
+			}
+		}()
+		h.ServeHTTP(w, r)
+	}()
+	return w
+}
+
+// Each endpoint wants the exact host, and JSON to change anything; none that
+// changes something answers to GET.
+func TestDoor(t *testing.T) {
+	h, s := door(t)
+	for _, e := range endpoints {
+		for _, host := range []string{"", "localhost", "127.0.0.1", "127.0.0.1:80", "meshnode:80", "Meshnode", "meshnode.", "evil.example", "meshnode.evil.example"} {
+			if w := call(h, e.method, e.path, host, "application/json", e.body); w.Code != http.StatusForbidden {
+				t.Errorf("%s %s for host %q: %d", e.method, e.path, host, w.Code)
+			}
+		}
+		if e.method == "GET" {
+			continue
+		}
+		for _, kind := range []string{"", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/json; charset=utf-8"} {
+			if w := call(h, e.method, e.path, host, kind, e.body); w.Code != http.StatusUnsupportedMediaType {
+				t.Errorf("%s %s of type %q: %d", e.method, e.path, kind, w.Code)
+			}
+		}
+		for _, method := range []string{"GET", "HEAD"} {
+			served := e.path == "/v1/roles" // another endpoint
+			if w := call(h, method, e.path, host, "application/json", ""); !served && w.Code < 400 {
+				t.Errorf("%s %s: %d", method, e.path, w.Code)
+			}
+		}
+	}
+	before, err := json.Marshal(s.node.Roles())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range endpoints {
+		if e.method == "GET" {
+			call(h, e.method, e.path, host, "", `{"paused":true,"peer":"others","role":"blocked"}`)
+		}
+	}
+	if after, _ := json.Marshal(s.node.Roles()); !bytes.Equal(before, after) || s.node.Status().Self.Paused {
+		t.Errorf("a GET has changed something: %s", after)
+	}
+}
+
+// What is too large, unknown, doubled or not JSON is refused.
+func TestDoorRefusesBodies(t *testing.T) {
+	h, _ := door(t)
+	for _, body := range []string{
+		"", "{", "null", "[]", `{"paused":true} {"paused":false}`, `{"paused":true,"more":1}`, `{"paused":1}`, `{"paused":true}]`,
+		strings.Repeat("[", 100_000), `{"paused":"` + strings.Repeat("x", maxBody) + `"}`, `{"paused":true` + strings.Repeat(" ", maxBody) + `}`,
+	} {
+		if w := call(h, "POST", "/v1/pause", host, "application/json", body); w.Code != http.StatusBadRequest {
+			t.Errorf("%.40q: %d %s", body, w.Code, w.Body)
+		}
+	}
+	if w := call(h, "POST", "/v1/pause", host, "application/json", `{"paused":true}`); w.Code != http.StatusNoContent {
+		t.Errorf("a good one: %d %s", w.Code, w.Body)
+	}
+	for _, path := range []string{"/v1/jobs/../stop", "/v1/jobs//cancel", "/v1/jobs/%2e%2e/cancel", "//v1/stop", "/"} {
+		if w := call(h, "POST", path, host, "application/json", ""); w.Code < 300 {
+			t.Errorf("%q: %d", path, w.Code)
+		}
+	}
+}
+
+// The socket is for this user alone, and a client that sends a request slowly is
+// not waited for.
+func TestDoorOfNode(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes ten seconds")
+	}
+	home := t.TempDir()
+	ctx, stop := context.WithCancel(t.Context())
+	ready, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- Serve(ctx, node.Config{
+			Home: home, Mesh: p2p.Mesh{Name: "test"}, NoMDNS: true, Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Python: "/nowhere",
+			Log: slog.New(slog.DiscardHandler), OnReady: func(node.Status) { close(ready) },
+		})
+	}()
+	defer func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	select {
+	case <-ready:
+	case err := <-ended:
+		ended <- err
+		t.Fatal(err)
+	}
+	info, err := os.Stat(SocketPath(home))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the socket: %v, %v", info, err)
+	}
+	var clients sync.WaitGroup
+	defer clients.Wait()
+	for what, text := range map[string]string{
+		"header": "POST /v1/pause HTTP/1.1\r\nHost: meshnode\r\nContent-Type: application/json\r\n",
+		"body":   "POST /v1/pause HTTP/1.1\r\nHost: meshnode\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{\"paused\"",
+		"much":   "GET /v1/status HTTP/1.1\r\nHost: meshnode\r\nX: " + strings.Repeat("x", 2*maxHeader),
+	} {
+		clients.Go(func() {
+			conn, err := net.Dial("unix", SocketPath(home))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			_ = conn.SetDeadline(time.Now().Add(60 * time.Second))
+			_, _ = io.WriteString(conn, text) // of too much not all is taken
+			answer, err := io.ReadAll(conn)
+			if errors.Is(err, os.ErrDeadlineExceeded) || bytes.HasPrefix(answer, []byte("HTTP/1.1 2")) {
+				t.Errorf("%s: %q, %v", what, answer, err)
+			}
+		})
+	}
+}
+
+// FuzzHTTP: whatever comes through the door, the node does not panic, and answers
+// with JSON or nothing.
+func FuzzHTTP(f *testing.F) {
+	for i, e := range endpoints {
+		f.Add(uint8(i), e.path, host, "application/json", []byte(e.body))
+	}
+	f.Add(uint8(0), "/v1/jobs/%2e%2e/cancel", "127.0.0.1", "text/plain", []byte("[[[[[["))
+	h, _ := door(f)
+	f.Fuzz(func(t *testing.T, which uint8, path, host, kind string, body []byte) {
+		method := [...]string{"GET", "POST", "HEAD", "PUT"}[which%4]
+		w := call(h, method, path, host, kind, string(body))
+		if kind := w.Header().Get("Content-Type"); kind == "application/json" && !json.Valid(w.Body.Bytes()) {
+			t.Errorf("%s %q: %d %q", method, path, w.Code, fmt.Sprint(w.Body))
+		}
+	})
+}
