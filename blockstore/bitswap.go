@@ -62,9 +62,9 @@ func NewBitswap(h host.Host, mesh string, allow func(job.PeerID) bool) *Bitswap 
 		fetches: make(map[*fetch]bool),
 		late:    make(map[job.PeerID]bool),
 	}
-	b.net = bsnet.NewFromIpfsHost(h, bsnet.Prefix(b.proto), bsnet.SupportedProtocols([]protocol.ID{bsnet.ProtocolBitswap}))
-	b.proto += bsnet.ProtocolBitswap
 	b.ctx, b.cancel = context.WithCancel(context.Background())
+	b.net = bsnet.NewFromIpfsHost(newInbound(b.ctx, h), bsnet.Prefix(b.proto), bsnet.SupportedProtocols([]protocol.ID{bsnet.ProtocolBitswap}))
+	b.proto += bsnet.ProtocolBitswap
 	return b
 }
 
@@ -318,6 +318,9 @@ func (r receiver) ReceiveMessage(_ context.Context, from peer.ID, msg message.Bi
 
 func (r receiver) PeerConnected(p peer.ID) { r.each(event{from: job.PeerID(p.String()), joined: true}) }
 func (r receiver) PeerDisconnected(p peer.ID) {
+	r.mu.Lock()
+	delete(r.late, job.PeerID(p.String())) // else peers that come and go are remembered for ever
+	r.mu.Unlock()
 	r.each(event{from: job.PeerID(p.String()), lost: true})
 }
 

@@ -98,7 +98,7 @@ func (a *Advert) Encode() ([]byte, error) {
 // DecodeAdvert decodes and validates the wire form.
 func DecodeAdvert(b []byte) (*Advert, error) {
 	a := new(Advert)
-	if err := decode(b, a, MaxMessage); err != nil {
+	if err := decode(decMessage, b, a, MaxMessage); err != nil {
 		return nil, err
 	}
 	if err := a.Validate(); err != nil {

@@ -23,18 +23,30 @@ func invalid(format string, args ...any) error {
 
 // One encoding: RFC 8949 core deterministic CBOR, maps keyed by small integers.
 // Equal values have equal bytes, so a CID or a signature over them is stable.
+//
+// An empty element of a list takes one byte and becomes up to a hundred: so lists
+// have a limit in number as well, of what is large enough for a message, or for a
+// block.
 var (
-	encMode = must(cbor.CoreDetEncOptions().EncMode())
-	decMode = must(cbor.DecOptions{
+	encMode    = must(cbor.CoreDetEncOptions().EncMode())
+	decMessage = decMode(maxFacts)
+	decBlock   = decMode(MaxPlays)
+)
+
+// maxFacts is more than fit into a State: none has less than 128 bytes.
+const maxFacts = MaxState / 128
+
+func decMode(elements int) cbor.DecMode {
+	return must(cbor.DecOptions{
 		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
 		IndefLength:       cbor.IndefLengthForbidden,
 		TagsMd:            cbor.TagsForbidden,
 		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
 		MaxNestedLevels:   8,
-		MaxArrayElements:  MaxCells,
+		MaxArrayElements:  elements,
 		MaxMapPairs:       64,
 	}.DecMode())
-)
+}
 
 func must[T any](v T, err error) T {
 	if err != nil { // options are constants: a mistake here is found by the first test
@@ -56,11 +68,11 @@ func encode(v any, limit int) ([]byte, error) {
 
 // decode fills v from b. Unknown fields, tags, indefinite lengths and duplicate
 // keys are errors.
-func decode(b []byte, v any, limit int) error {
+func decode(mode cbor.DecMode, b []byte, v any, limit int) error {
 	if len(b) > limit {
 		return invalid("%d bytes, at most %d allowed", len(b), limit)
 	}
-	if err := decMode.Unmarshal(b, v); err != nil {
+	if err := mode.Unmarshal(b, v); err != nil {
 		return fmt.Errorf("%w: %v", ErrInvalid, err)
 	}
 	return nil

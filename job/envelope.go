@@ -86,7 +86,7 @@ func Open(v Verifier, raw []byte) (Signed, error) {
 
 func open(v Verifier, raw []byte) (Signed, error) {
 	var e envelope
-	if err := decode(raw, &e, MaxState); err != nil {
+	if err := decode(decMessage, raw, &e, MaxState); err != nil {
 		return Signed{}, err
 	}
 	if e.V != Version {
@@ -110,7 +110,7 @@ func open(v Verifier, raw []byte) (Signed, error) {
 	if err := v.Verify(e.From, toSign, sig); err != nil {
 		return Signed{}, fmt.Errorf("%w: signature of %s: %v", ErrInvalid, e.From, err)
 	}
-	if err := decode(e.Body, msg, MaxState); err != nil {
+	if err := decode(decMessage, e.Body, msg, MaxState); err != nil {
 		return Signed{}, err
 	}
 	if err := msg.validate(); err != nil {

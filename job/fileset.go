@@ -133,7 +133,7 @@ func (s *FileSet) Block() ([]byte, CID, error) {
 // DecodeFileSet decodes and validates a set's block.
 func DecodeFileSet(block []byte) (*FileSet, error) {
 	s := new(FileSet)
-	if err := decode(block, s, MaxFileSet); err != nil {
+	if err := decode(decBlock, block, s, MaxFileSet); err != nil {
 		return nil, err
 	}
 	if err := s.Validate(); err != nil {

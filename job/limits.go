@@ -25,5 +25,6 @@ const (
 	MaxSetSize = 16 << 30   // bytes of all files of a FileSet
 	MaxBlock   = 1 << 20    // bytes of a block: files are cut every MaxBlock bytes
 
-	MaxPackages = 256 // packages of an environment, or of a need
+	MaxLeft     = 4 * MaxCells // cells left in one Progress, of all its claims
+	MaxPackages = 256          // packages of an environment, or of a need
 )

@@ -267,7 +267,7 @@ func (m *Manifest) Block() ([]byte, ID, error) {
 // DecodeManifest decodes and validates a manifest's block.
 func DecodeManifest(block []byte) (*Manifest, error) {
 	m := new(Manifest)
-	if err := decode(block, m, MaxManifest); err != nil {
+	if err := decode(decBlock, block, m, MaxManifest); err != nil {
 		return nil, err
 	}
 	if err := m.Validate(); err != nil {

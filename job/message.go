@@ -305,12 +305,16 @@ func (m *Progress) validate() error {
 	if len(m.Held) > MaxHeld {
 		return invalid("progress: %d claims", len(m.Held))
 	}
+	left := 0
 	for _, h := range m.Held {
 		if h.Range.Len() == 0 || h.Range.B > MaxCells || !(h.Rate >= 0 && h.Rate < math.Inf(1)) {
 			return invalid("progress: claim of %v at rate %v", h.Range, h.Rate)
 		}
 		if len(h.Left) > MaxRanges || !h.Left.Valid(MaxCells) || len(h.Left.Minus(Ranges{h.Range})) > 0 {
 			return invalid("progress: left of %v", h.Range)
+		}
+		if left += h.Left.Len(); left > MaxLeft {
+			return invalid("progress: more than %d cells", MaxLeft)
 		}
 		if err := checkID(h.Job); err != nil {
 			return err

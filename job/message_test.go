@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -185,6 +186,7 @@ func TestInvalid(t *testing.T) {
 		held(Held{Range: Range{0, 2}, Left: Ranges{{1, 3}}}),
 		held(Held{Range: Range{0, 2}, Left: Ranges{{1, 1}}}),
 		held(Held{Range: Range{0, 2}, Rate: -1}),
+		&Progress{Held: slices.Repeat([]Held{{Job: testID, Range: Range{0, MaxCells}, Left: Ranges{{0, MaxCells}}}}, 5)},
 		&Done{Job: testID, Cell: MaxCells, Output: out},
 		&Done{Job: testID, Output: "Qm"},
 		&Done{Job: testID, Output: out, Size: MaxSetSize + 1},

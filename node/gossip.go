@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"meshnode/job"
 	"meshnode/p2p"
@@ -49,7 +50,7 @@ func (n *Node) listener(kinds []job.Kind) func(job.PeerID, []byte) p2p.Verdict {
 		if !n.hears(msg) {
 			return p2p.Accept // others may
 		}
-		if !n.offer(scheduler.Received{Signed: msg}) {
+		if !n.talk.may(from, msg.Msg.Kind(), time.Now()) || !n.offer(scheduler.Received{Signed: msg}) {
 			return p2p.Ignore
 		}
 		return p2p.Accept

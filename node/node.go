@@ -50,6 +50,7 @@ type Node struct {
 	home  *home // nil: none to give up
 	mesh  p2p.Mesh
 
+	talk    talk          // what peers have gossiped of late
 	dropped atomic.Uint64 // gossip not taken because the node was busy
 	foreign atomic.Uint64 // messages of another protocol version
 
@@ -134,13 +135,30 @@ func (n *Node) followPeers() {
 			continue
 		}
 		n.mu.Lock()
-		n.names[ev.Peer] = advert.Name
+		n.nameLocked(ev.Peer, advert.Name)
 		n.mu.Unlock()
 		if ev.Kind == p2p.Joined {
 			n.log.Info("peer joined", "peer", advert.Name, "id", ev.Peer.Short())
 		}
 		n.post(scheduler.PeerJoined{Peer: ev.Peer, Advert: advert})
 	}
+}
+
+// maxNames bounds the peers whose names are remembered after they have left: keys
+// cost nothing.
+const maxNames = 4096
+
+// nameLocked remembers what a peer calls itself, at the cost of any other.
+func (n *Node) nameLocked(p job.PeerID, name string) {
+	for other := range n.names {
+		if len(n.names) < maxNames {
+			break
+		}
+		if other != n.self {
+			delete(n.names, other)
+		}
+	}
+	n.names[p] = name
 }
 
 // nameOf returns what people call a node.

@@ -273,7 +273,7 @@ func reasonOf(err error) string {
 	if scene := (*renderer.SceneError)(nil); errors.As(err, &scene) {
 		text = scene.Text
 	}
-	return text[max(0, len(text)-job.MaxText):]
+	return strings.ToValidUTF8(text[max(0, len(text)-job.MaxText):], "") // a cut may go through a letter
 }
 
 func (n *Node) drop(a scheduler.Drop) {

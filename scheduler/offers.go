@@ -97,7 +97,7 @@ func (s *Scheduler) manifestFetched(ev ManifestFetched) {
 		return
 	}
 	j := newJob(ev.Job, ev.Manifest, found.offer, found.signed.Raw, s.now)
-	if s.cells()+len(j.cells) > maxCells {
+	if all, its := s.cells(j.submitter); all+len(j.cells) > maxCells || its+len(j.cells) > job.MaxCells {
 		return
 	}
 	s.jobs = append(s.jobs, j)
@@ -115,13 +115,15 @@ func (s *Scheduler) manifestFetched(ev ManifestFetched) {
 	}
 }
 
-// cells returns the number of cells of all open jobs.
-func (s *Scheduler) cells() int {
-	n := 0
+// cells returns the number of cells of all open jobs, and of those of a submitter.
+func (s *Scheduler) cells(submitter job.PeerID) (all, its int) {
 	for _, j := range s.jobs {
-		n += len(j.cells)
+		all += len(j.cells)
+		if j.submitter == submitter {
+			its += len(j.cells)
+		}
 	}
-	return n
+	return all, its
 }
 
 // layOut notes the planned ranges as claims that end soon unless they are
