@@ -348,7 +348,7 @@ func (n *Node) collect(a scheduler.Fetch) {
 			if w.ctx.Err() == nil {
 				n.log.Warn("cell not collected", "job", a.Job.Short(), "cell", a.Cell, "err", err)
 			}
-			n.post(scheduler.FetchFailed{Job: a.Job, Cell: a.Cell, CID: a.CID, Bad: bad, Here: noRoom(err)})
+			n.post(scheduler.FetchFailed{Job: a.Job, Cell: a.Cell, CID: a.CID, Size: a.Size, Bad: bad, Here: noRoom(err)})
 			return
 		}
 		n.toStream(a.Job, a.Cell, a.CID)

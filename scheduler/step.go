@@ -143,6 +143,7 @@ type (
 		Job  job.ID
 		Cell uint32
 		CID  job.CID
+		Size uint64 // that was asked for; 0: any
 		Bad  bool
 		Here bool
 	}

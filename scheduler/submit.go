@@ -330,8 +330,8 @@ func (s *Scheduler) fetchFailed(ev FetchFailed) {
 	last := r.tries >= maxFetchTries && s.now >= r.first+s.ttl()
 	for k := range j.cells[ev.Cell].done {
 		d := &j.cells[ev.Cell].done[k]
-		if d.output != ev.CID || d.bad {
-			continue
+		if d.output != ev.CID || d.bad || ev.Bad && ev.Size != 0 && ev.Size != d.size {
+			continue // whoever gave another size may be right: he has not been asked
 		}
 		there := s.alive(d.peer) // and not only on the other side of a cut that is not noticed yet
 		if d.bad = ev.Bad || last || !there; !d.bad {
