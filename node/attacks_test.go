@@ -12,6 +12,7 @@ import (
 	"math"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ipfs/boxo/bitswap/message"
@@ -254,13 +255,16 @@ var attacks = []attack{
 		})
 	}},
 	{"streams that say nothing", ignored, func(ctx context.Context, r *rogue) {
+		var all sync.WaitGroup
 		for _, proto := range []string{requestProtocol, advertProtocol, peersProtocol, blocksProtocol} {
-			go r.streams(ctx, protocol.ID(proto), 100, func(s network.Stream) {
-				_, _ = s.Write([]byte{0})
-				<-ctx.Done()
+			all.Go(func() {
+				r.streams(ctx, protocol.ID(proto), 100, func(s network.Stream) {
+					_, _ = s.Write([]byte{0})
+					<-ctx.Done()
+				})
 			})
 		}
-		<-ctx.Done()
+		all.Wait()
 	}},
 	{"connections that say nothing", ignored, func(ctx context.Context, r *rogue) {
 		for _, h := range r.arena.hosts {

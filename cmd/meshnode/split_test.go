@@ -254,9 +254,9 @@ func TestSplitOrder(t *testing.T) {
 	}
 }
 
-// FuzzSplit checks that no command line makes split panic, that every error is
+// FuzzFlags checks that no command line makes split panic, that every error is
 // of usage and on one line, and that Manim's arguments are those typed, in order.
-func FuzzSplit(f *testing.F) {
+func FuzzFlags(f *testing.F) {
 	f.Add("scene.py\nA\n-pqh\n--home\nh\n--peer=" + testPeer)
 	f.Add("-ql\n--\n-x.py\n\n-")
 	f.Add("-\xff\nscene.py\n--=\n--format=\n-r\n-1,1")
