@@ -78,11 +78,25 @@ func TestFileSetHasOneForm(t *testing.T) {
 	}
 }
 
+// Names that only begin like those of devices, and accents in either form, are fine.
+func TestFileSetTakes(t *testing.T) {
+	for _, path := range []string{"comp.py", "come", "com10.txt", "lpta/lpt", "console.txt", "auxiliary", "nullé", "e\u0301.txt"} {
+		if err := CheckPath(path); err != nil {
+			t.Errorf("%q: %v", path, err)
+		}
+	}
+}
+
 func TestFileSetRefuses(t *testing.T) {
 	for name, paths := range map[string][]string{
 		"twice":        {"a", "a"},
 		"order":        {"b", "a"},
 		"case":         {"A", "a"},
+		"folded case":  {"STRASSE", "straße"},
+		"accent":       {"e\u0301/x", "é/X"},
+		"port":         {"LPT1.txt"},
+		"port, raised": {"a/com¹"},
+		"console":      {"CONOUT$"},
 		"file, folder": {"x", "x/y"},
 		"deep":         {"x", "x/y/z"},
 		"folded":       {"X", "x/y"},

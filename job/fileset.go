@@ -6,6 +6,9 @@ import (
 	"io/fs"
 	"strings"
 	"unicode/utf8"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
 )
 
 // FileSet is a flat list of files as blocks: a job's inputs, or the output of a
@@ -66,9 +69,9 @@ func (s *FileSet) Validate() error {
 			return invalid("file set: %q out of order", f.Path)
 		}
 		// Two names that one file system takes for one would overwrite each other.
-		low := strings.ToLower(f.Path)
+		low := foldPath(f.Path)
 		if other, ok := folded[low]; ok {
-			return invalid("file set: %q and %q differ only in case", other, f.Path)
+			return invalid("file set: %q and %q are one name to some systems", other, f.Path)
 		}
 		folded[low] = f.Path
 		for at := strings.LastIndexByte(low, '/'); at > 0; at = strings.LastIndexByte(low[:at], '/') {
@@ -91,8 +94,24 @@ func (s *FileSet) Validate() error {
 	return nil
 }
 
+// foldPath returns what two paths have in common that a file system may take for
+// one: capitals do not matter to most on Windows and macOS, nor on macOS whether an
+// accent is part of its letter.
+func foldPath(path string) string {
+	return norm.NFD.String(cases.Fold().String(norm.NFD.String(path)))
+}
+
 // reserved names are devices on Windows, with any extension.
-var reserved = map[string]bool{"con": true, "prn": true, "aux": true, "nul": true}
+var reserved = map[string]bool{"con": true, "prn": true, "aux": true, "nul": true, "conin$": true, "conout$": true}
+
+// isPort reports whether a name in small letters is a port on Windows.
+func isPort(name string) bool {
+	number, ok := strings.CutPrefix(name, "com")
+	if !ok {
+		number, ok = strings.CutPrefix(name, "lpt")
+	}
+	return ok && utf8.RuneCountInString(number) == 1 && strings.Contains("0123456789¹²³", number)
+}
 
 // CheckPath returns an error for a path that may not be in a file set: absolute
 // or unclean, too long, not UTF-8, or a name that some system takes for a
@@ -106,8 +125,7 @@ func CheckPath(path string) error {
 			return invalid("file set: path %.80q has a character that some systems forbid", path)
 		}
 		base, _, _ := strings.Cut(strings.ToLower(part), ".")
-		port := len(base) == 4 && (strings.HasPrefix(base, "com") || strings.HasPrefix(base, "lpt"))
-		if reserved[base] || port || strings.HasSuffix(part, ".") || strings.HasSuffix(part, " ") {
+		if reserved[base] || isPort(base) || strings.HasSuffix(part, ".") || strings.HasSuffix(part, " ") {
 			return invalid("file set: path %.80q has a name that Windows reserves", path)
 		}
 	}
