@@ -17,7 +17,7 @@ import (
 // Each limit in each tier: it ends the job with its reason, or the kernel refuses
 // the job what is over it. Without the limit the job ends well.
 func TestLimits(t *testing.T) {
-	t.Parallel() // with other tests; its own parts would get into each other's limits
+	t.Parallel()
 	const mib = 1 << 20
 	tests := []struct {
 		name   string
@@ -30,7 +30,7 @@ func TestLimits(t *testing.T) {
 		{"printing", Limits{Stderr: 4 * mib}, []string{"print", "20"}, ErrStderr, nil},
 		{"processor time", Limits{CPU: 100 * time.Millisecond}, []string{"work", "400ms"}, ErrCPU, nil},
 		{"processor time of short processes", Limits{CPU: 100 * time.Millisecond}, []string{"relay", "6"}, ErrCPU, nil},
-		{"memory", Limits{Memory: 200 * mib}, []string{"hold", strconv.Itoa(100 * mib), "4"}, ErrMemory, nil},
+		{"memory", Limits{Memory: 120 * mib}, []string{"hold", strconv.Itoa(60 * mib), "4"}, ErrMemory, nil},
 		{"memory of the kernel", Limits{Memory: 60 * mib}, []string{"buffers", "150"}, ErrMemory, nil},
 		{"address space", Limits{AddressSpace: 8192 * mib}, []string{"map", strconv.Itoa(9000 * mib)}, nil, syscallErrors{unix.ENOMEM}},
 		{"processes", Limits{Processes: 30}, []string{"forks", "60"}, ErrProcesses, syscallErrors{unix.EAGAIN}},
@@ -44,9 +44,10 @@ func TestLimits(t *testing.T) {
 		{"files of tmp", Limits{Tmp: Space{mib, 100}}, []string{"write-tmp", "200", "0"}, ErrFiles, syscallErrors{unix.ENOSPC}},
 		{"depth of out", Limits{Out: Space{64 * mib, 200}}, []string{"deep", "400"}, ErrFiles, syscallErrors{unix.ENOSPC}},
 	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			forTiers(t, func(t *testing.T, tier Tier) {
+	forTiers(t, func(t *testing.T, tier Tier) {
+		t.Parallel()
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
 				mark := newMark(t)
 				if tier == Direct {
 					if test.name == "a fork bomb" {
@@ -75,8 +76,8 @@ func TestLimits(t *testing.T) {
 					t.Errorf("%d bytes of stderr kept", len(exit.Stderr))
 				}
 			})
-		})
-	}
+		}
+	})
 }
 
 // syscallErrors are refusals that a job may print. ETIME stands for one that goes
@@ -126,7 +127,7 @@ func TestRemoveDeepFolders(t *testing.T) {
 	if err := os.Mkdir(top, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := makeDeep(top, 1200); err != nil { // longer than a path may be
+	if err := makeDeep(top, 900); err != nil { // longer than a path may be
 		t.Fatal(err)
 	}
 	if err := removeAll(top); err != nil {

@@ -3,6 +3,7 @@
 package sandbox
 
 import (
+	"flag"
 	"os"
 	"testing"
 )
@@ -14,6 +15,10 @@ func TestMain(m *testing.M) {
 	MaybeInit()
 	if len(os.Args) > 2 && os.Args[1] == testStage {
 		os.Exit(testJob(os.Args[2], os.Args[3:]))
+	}
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil { // they wait more than they work
+		panic(err)
 	}
 	os.Exit(m.Run())
 }

@@ -96,6 +96,7 @@ func (m manimProc) render(t testing.TB, seconds int) float64 {
 func TestManim(t *testing.T) {
 	t.Parallel()
 	forTiers(t, func(t *testing.T, tier Tier) {
+		t.Parallel()
 		m := startManim(t, tier)
 		defer m.Close()
 		m.render(t, 1)
