@@ -27,8 +27,8 @@ type Advert struct {
 // submitter's own if it is there, else one that draws the same, else one that is
 // like it. With none it says why.
 func (a *Advert) Environment(n Need, like Likeness) (Environment, error) {
-	err := otherVersions(n, a.Environments...)
 	var found *Environment
+	var err error
 	rank := func(e *Environment) int {
 		switch {
 		case e.Fingerprint == n.Fingerprint:
@@ -49,10 +49,13 @@ func (a *Advert) Environment(n Need, like Likeness) (Environment, error) {
 			found = e
 		}
 	}
-	if found == nil {
-		return Environment{}, err
+	switch {
+	case found != nil:
+		return *found, nil
+	case err == nil:
+		err = otherVersions(n, a.Environments...)
 	}
-	return *found, nil
+	return Environment{}, err
 }
 
 // Validate checks lengths and counts.

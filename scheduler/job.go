@@ -17,6 +17,7 @@ type openJob struct {
 	offer     *job.Offer
 	offerRaw  []byte // nil: of this node
 	grid      []job.Cell
+	frames    uint32
 	weight    []float64 // weight[i] is that of the cells before i; one more than cells
 
 	since     time.Duration // when the manifest came
@@ -78,7 +79,7 @@ type member struct {
 func newJob(id job.ID, m *job.Manifest, o *job.Offer, raw []byte, now time.Duration) *openJob {
 	grid := m.Grid()
 	j := &openJob{
-		id: id, submitter: m.Submitter, manifest: m, offer: o, offerRaw: raw, grid: grid,
+		id: id, submitter: m.Submitter, manifest: m, offer: o, offerRaw: raw, grid: grid, frames: m.Frames(),
 		weight: make([]float64, len(grid)+1), since: now, offerSent: now,
 		cells: make([]cell, len(grid)), open: len(grid), typical: typicalSpeed(o), tally: tally{epoch: 1, next: forever},
 	}
@@ -108,8 +109,7 @@ func (j *openJob) walk(from, to uint32) float64 {
 	if to <= from {
 		return 0
 	}
-	frames := float64(j.frame(to) - j.frame(from))
-	return j.manifest.Walk * frames / float64(j.manifest.Frames())
+	return j.manifest.Walk * float64(j.frame(to)-j.frame(from)) / float64(j.frames)
 }
 
 // frame returns the first frame of a cell, or the number of frames.
@@ -117,7 +117,7 @@ func (j *openJob) frame(cell uint32) uint32 {
 	if int(cell) < len(j.grid) {
 		return j.grid[cell].First
 	}
-	return j.manifest.Frames()
+	return j.frames
 }
 
 func (j *openJob) member(id job.PeerID) *member {
