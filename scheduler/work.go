@@ -195,6 +195,9 @@ func (s *Scheduler) rendered(ev Rendered) {
 		j.work.weight = j.work.weight*fade + j.grid[ev.Cell].Weight()
 		j.tally.rated = false
 	}
+	if j.keep.finishing { // the slot is free for the next cell that nobody has
+		j.keep.nextAt = s.now
+	}
 	if j.cells[ev.Cell].collected && !j.keep.finishing || j.out(s.self) {
 		return
 	}

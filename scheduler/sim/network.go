@@ -104,7 +104,7 @@ func (s *Sim) link(a, b *node) {
 		}
 		for _, end := range [][2]*node{{a, b}, {b, a}} {
 			if n, o := end[0], end[1]; !n.linked(o) {
-				n.links[o.index] = o
+				n.links[o.index], n.met[o.index] = o, s.now
 				n.tell("sees %d join", o.Number)
 				n.step(scheduler.PeerJoined{Peer: o.id, Advert: &o.advert})
 			}

@@ -25,15 +25,15 @@ type node struct {
 	up      bool
 	hung    bool
 	asleep  bool
-	since   time.Duration // of this life
-	life    uint64        // counts starts: what an earlier life began is void
-	dieIn   int           // actions that it still carries out; -1: no end is set
-	left    bool          // it has said that it leaves
+	life    uint64 // counts starts: what an earlier life began is void
+	dieIn   int    // actions that it still carries out; -1: no end is set
+	left    bool   // it has said that it leaves
 	sched   Machine
 	waiting []func()      // what is to happen when it is not frozen any more
 	tick    time.Duration // virtual time of the Tick that is on its way; 0: none
 
 	links   []*node                     // by index: whom it takes for connected
+	met     []time.Duration             // since when
 	asked   map[uint64]func(job.Signed) // requests of peers that wait for a reply
 	lastAsk uint64
 	engines map[job.ID]*engine
@@ -72,7 +72,7 @@ func (n *node) start() {
 		return
 	}
 	n.tell("starts")
-	n.life, n.since = n.life+1, n.sim.now
+	n.life++
 	n.up, n.hung, n.asleep, n.left, n.dieIn, n.tick, n.waiting = true, false, false, false, -1, 0, nil
 	n.clock.begin(n.sim.now)
 	n.engines, n.asked = make(map[job.ID]*engine), make(map[uint64]func(job.Signed))

@@ -25,7 +25,7 @@ import (
 //	collected  a submitter does not render what it has collected
 //	revoked    a submitter takes nothing from a peer that it has revoked
 //	again      a node does not render a cell again that it failed while others
-//	           that have not failed it are there
+//	           that have not failed it are there, and have been for a while
 //	slots      a node renders no more cells at a time than it has slots, and none
 //	           for others when it is paused, or has said that it leaves
 //	back       what a node knows of a cell does not go back
@@ -116,6 +116,9 @@ func (r *rules) started(n *node) {
 	m.forget()
 	for key := range m.spoiled { // it finds out now
 		delete(m.records, key)
+		if j := r.sim.job(job.ID(strings.TrimPrefix(key, "job/"))); j != nil && j.submitter == n {
+			j.deleted = true
+		}
 		for k := range m.records {
 			if strings.HasPrefix(k, key+"/") {
 				delete(m.records, k)
@@ -296,7 +299,7 @@ func (r *rules) renders(n *node, a scheduler.Render) {
 		return
 	}
 	for _, o := range n.links {
-		if _, failed := r.failed[failure{o, key}]; o != nil && !failed && r.fit(o, j) && !r.sim.net.stuck(n, o) && !r.sim.net.stuck(o, n) && n.sim.now-o.since > 20*time.Second {
+		if _, failed := r.failed[failure{o, key}]; o != nil && !failed && r.fit(o, j) && !r.sim.net.stuck(n, o) && !r.sim.net.stuck(o, n) && n.sim.now-n.met[o.index] > 20*time.Second {
 			r.sim.fail("again", "node %d renders cell %d again, which it failed; node %d has not", n.Number, a.Cell, o.Number)
 		}
 	}

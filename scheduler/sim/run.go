@@ -74,7 +74,7 @@ func (s *Sim) job(id job.ID) *run {
 }
 
 func (r *run) ended() bool {
-	return r.Done || r.Failed != "" || r.gone || r.deleted || r.orphan() && r.finisher == nil || r.forsaken()
+	return r.Done || r.Failed != "" || r.gone || r.deleted || r.orphan() && !r.beingFinished() || r.forsaken()
 }
 
 // forsaken reports whether nobody is left who can render it.
@@ -87,6 +87,10 @@ func (r *run) forsaken() bool {
 // orphan reports whether the submitter does not come back any more: the others
 // keep what they have of the job.
 func (r *run) orphan() bool { return r.recorded && r.sim.settled && !r.submitter.up }
+
+// beingFinished reports whether another node makes the film. One that was killed does
+// not come back.
+func (r *run) beingFinished() bool { return r.finisher != nil && r.finisher.up }
 
 // work returns the seconds that a slot of speed 1 needs for all cells.
 func (r *run) work() float64 {

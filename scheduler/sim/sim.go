@@ -16,6 +16,7 @@ import (
 	"hash"
 	"hash/fnv"
 	"math/rand/v2"
+	"strconv"
 	"time"
 
 	"meshnode/job"
@@ -86,7 +87,7 @@ func New(script *Script) *Sim {
 		s.byID[made.id] = made
 	}
 	for _, n := range s.nodes {
-		n.links = make([]*node, len(s.nodes))
+		n.links, n.met = make([]*node, len(s.nodes)), make([]time.Duration, len(s.nodes))
 		s.at(n.Joins, n.start)
 	}
 	for _, j := range script.Jobs {
@@ -136,7 +137,8 @@ func (s *Sim) Run() error {
 
 // Bound is the time after settling within which every job must end: 2 minutes,
 // and as long as one slot of typical speed needs for all work, divided by a
-// quarter of the slots that there are then.
+// quarter of the slots that there are then; and what a node needs for a job that it
+// finishes in place of its submitter.
 //
 // The two minutes have room for each of the waits of docs/scheduling.md once, and
 // for one more try of what failed.
@@ -152,7 +154,18 @@ func (s *Sim) Bound() time.Duration {
 	for _, j := range s.jobs {
 		work += j.work() + j.Walk.Seconds()
 	}
-	return waits + secs(work/max(capacity/4, 0.1)) + s.script.patience()
+	alone := 0.0 // who finishes a job elsewhere may have all of it to itself
+	for _, f := range s.script.Faults {
+		for _, j := range s.jobs {
+			if f.Verb == "finish" && f.Args[1] == strconv.Itoa(j.Number) {
+				var number int
+				scan(f.Args[0], &number)
+				n := s.node(number)
+				alone += (j.work() + j.Walk.Seconds()) / (float64(n.Slots) * n.Speed)
+			}
+		}
+	}
+	return waits + secs(work/max(capacity/4, 0.1)+alone) + s.script.patience()
 }
 
 // at does something at a virtual time.
