@@ -12,6 +12,9 @@ import (
 // closely nodes.
 const ttl = 10 * time.Second
 
+// genJump is by how many generations a claim may be ahead of what is known.
+const genJump = 64
+
 // heard takes what a node hears, for the rule of leases.
 func (r *rules) heard(n *node, m job.Signed) {
 	if len(r.sim.nodes) > closely || n.frozen() {
@@ -51,7 +54,12 @@ func (r *rules) hold(n, holder *node, id job.ID, cells job.Ranges, gen uint32) {
 	for c := range cells.Cells() {
 		key := jobCell{id, c}
 		l := leases[key]
+		known := uint32(0)
+		if l != nil {
+			known = l.gen
+		}
 		switch {
+		case gen > known+genJump: // it takes that for a lie, as which it may have begun
 		case l == nil || gen > l.gen:
 			leases[key] = &lease{holder: holder, gen: gen, at: n.clock.monotonic(n.sim.now)}
 		case gen == l.gen && holder != l.holder:
