@@ -46,9 +46,11 @@ func Serve(ctx context.Context, cfg node.Config) error {
 		return err
 	}
 	s := &server{node: n, stop: stop, change: make(chan struct{}, 1)}
+	requests, endRequests := context.WithCancel(context.WithoutCancel(ctx))
+	defer endRequests()
 	h := &http.Server{
 		Handler: guard(s.routes()), ReadHeaderTimeout: readTime, MaxHeaderBytes: maxHeader,
-		BaseContext: func(net.Listener) context.Context { return ctx },
+		BaseContext: func(net.Listener) context.Context { return requests },
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- h.Serve(listener) }()
@@ -62,9 +64,11 @@ func Serve(ctx context.Context, cfg node.Config) error {
 	case <-ctx.Done():
 	case err = <-ended:
 	}
-	// A publication that is ending has still to tell its client.
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	// Clients whose jobs stop here are still to be told, so their requests end last.
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
+	n.Leave(grace)
+	endRequests()
 	if h.Shutdown(grace) != nil {
 		h.Close()
 	}

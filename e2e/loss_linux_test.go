@@ -102,33 +102,3 @@ func TestSubmitterCutOff(t *testing.T) {
 	}
 	sameFilm(t, p.finished())
 }
-
-// When the submitter's node is asked to end, publish says so, and the others
-// forget the job.
-func TestSubmitterStopped(t *testing.T) {
-	m := houseOf(t)
-	p := m.computers[0].publish(slowArgs...)
-	p.collected(0.1)
-	if code := m.computers[0].stop(syscall.SIGTERM); code != 0 {
-		t.Errorf("SIGTERM: exit code %d", code)
-	}
-	if code := p.code(); code != 1 {
-		t.Errorf("publish: exit code %d", code)
-	}
-	m.forget()
-}
-
-// When it dies, publish says so too, and its engines die with it. The others go
-// on, until it is back and does not know the job any more.
-func TestSubmitterKilled(t *testing.T) {
-	m := houseOf(t)
-	p := m.computers[0].publish(slowArgs...)
-	p.collected(0.1)
-	m.computers[0].stop(syscall.SIGKILL)
-	if code := p.code(); code != 1 {
-		t.Errorf("publish: exit code %d", code)
-	}
-	m.noStrays()
-	m.computers[0].start("--slots", "1")
-	m.forget()
-}

@@ -23,7 +23,7 @@ func rewalkTime(walk float64) time.Duration {
 func (n *Node) rewalk(a scheduler.Rewalk) {
 	w := n.workOn(a.Job)
 	w.tasks.Go(func() {
-		engine, err := n.engineOf(w)
+		engine, err := n.engineOf(w.ctx, w)
 		if err == nil {
 			ctx, cancel := context.WithTimeout(w.ctx, rewalkTime(w.man.Walk))
 			defer cancel()
@@ -56,14 +56,14 @@ const stateAlone = "alone"
 // walk, as the program itself would make it.
 func (n *Node) planAlone(ctx context.Context, p *publication, req PublishRequest, why *aloneError) ([]NodeFrames, error) {
 	p.emit(Event{Event: "note", Text: why.reason + ": this node renders it alone, from its start"})
-	if p.stream != nil { // what was to be watched was of another film
-		p.stream.end()
-		p.stream = nil
-	}
-	n.endEngine(p)
 	n.mu.Lock()
 	p.state = stateAlone
+	s := p.stream
+	p.stream = nil
 	n.mu.Unlock()
+	if s != nil { // what was to be watched was of another film
+		s.end()
+	}
 	plan, err := n.walk(ctx, p, req, p.man.Need.Fingerprint, true)
 	if err != nil {
 		return nil, err

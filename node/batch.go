@@ -32,9 +32,7 @@ func (n *Node) batch(ctx context.Context, r *request, scenes []string) Event {
 			defer func() { <-turns }()
 			var ownMu sync.Mutex // guards lines
 			var lines []Event    // of the renderer: those of one scene stay together
-			one := r.PublishRequest
-			one.scene = scene
-			last, _ := n.job(ctx, one, func(e Event) {
+			last, _ := n.scene(ctx, r, scene, false, func(e Event) {
 				e.Scene = scene
 				if e.Event != "log" {
 					r.tell(e)
@@ -44,6 +42,9 @@ func (n *Node) batch(ctx context.Context, r *request, scenes []string) Event {
 				defer ownMu.Unlock()
 				lines = append(lines, e)
 			})
+			if last.Kind == FailedStopped {
+				return
+			}
 			last.Scene = scene
 			mu.Lock()
 			defer mu.Unlock()
@@ -56,6 +57,9 @@ func (n *Node) batch(ctx context.Context, r *request, scenes []string) Event {
 		})
 	}
 	jobs.Wait()
+	if context.Cause(ctx) == errStopping && !r.DryRun {
+		return stopped
+	}
 	last := sum(ctx, scenes, results)
 	if !r.DryRun {
 		n.remember(nil, ending{Ticket: r.Ticket, Last: last})

@@ -4,6 +4,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,7 +25,8 @@ func (n *Node) execute(a scheduler.Action) {
 	case scheduler.Send:
 		n.tasks.Go(func() { n.send(a) })
 	case scheduler.Request:
-		n.tasks.Go(func() { n.request(a) })
+		life := n.life
+		n.tasks.Go(func() { n.request(life, a) })
 	case scheduler.Reply:
 		n.reply(a.ID, a.Msg)
 	case scheduler.ReplyState:
@@ -52,7 +54,7 @@ func (n *Node) execute(a scheduler.Action) {
 	case scheduler.RenderAlone:
 		n.toPublication(a.Job, func(p *publication) { deliver(p.alone, a.Reason) })
 	case scheduler.Fail:
-		n.toPublication(a.Job, func(p *publication) { deliver(p.failed, a.Reason) })
+		n.toPublication(a.Job, func(p *publication) { deliver(p.failed, errors.New(a.Reason)) })
 	case scheduler.Sick:
 		n.tasks.Go(func() { n.beSick(a.Reason) })
 	case scheduler.Tell:
@@ -105,11 +107,13 @@ func (n *Node) send(a scheduler.Send) {
 	}
 }
 
-func (n *Node) request(a scheduler.Request) {
+// request asks a peer for the scheduler, as long as that lives: another would number
+// its requests anew.
+func (n *Node) request(life context.Context, a scheduler.Request) {
 	answer := scheduler.Answered{ID: a.ID}
 	signed, err := job.Seal(n.parts.Network, a.Msg)
 	if err == nil {
-		ctx, cancel := context.WithTimeout(n.ctx, a.Within)
+		ctx, cancel := context.WithTimeout(life, a.Within)
 		defer cancel()
 		var raw []byte
 		if raw, err = n.parts.Network.Request(ctx, a.To, signed.Raw); err == nil {
@@ -135,7 +139,9 @@ func (n *Node) request(a scheduler.Request) {
 	if err != nil {
 		n.log.Debug("no answer", "kind", a.Msg.Kind(), "from", n.nameOf(a.To), "err", err)
 	}
-	n.post(answer)
+	if life.Err() == nil {
+		n.post(answer)
+	}
 }
 
 func (n *Node) reply(id uint64, msg job.Message) {

@@ -50,7 +50,7 @@ func (n *Node) listener(kinds []job.Kind) func(job.PeerID, []byte) p2p.Verdict {
 		if !n.hears(msg) {
 			return p2p.Accept // others may
 		}
-		if !n.talk.may(from, msg.Msg.Kind(), time.Now()) || !n.offer(scheduler.Received{Signed: msg}) {
+		if !n.talk.may(from, msg.Msg.Kind(), time.Now()) || !n.offerEvent(scheduler.Received{Signed: msg}) {
 			return p2p.Ignore
 		}
 		return p2p.Accept

@@ -65,9 +65,9 @@ func (n *Node) ended(p *publication, last Event) *JobStatus {
 	return status
 }
 
-// remember puts an ending on disk, and forgets the oldest. p is its publication, or
-// nil.
-func (n *Node) remember(p *publication, e ending) {
+// remember puts an ending on disk, with other records, and forgets the oldest. p is
+// its publication, or nil.
+func (n *Node) remember(p *publication, e ending, with ...Record) {
 	e.Last.Text = e.Last.Text[max(0, len(e.Last.Text)-keptText):]
 	if e.Job != nil {
 		e.Job.Text = e.Job.Text[max(0, len(e.Job.Text)-keptText):]
@@ -81,18 +81,15 @@ func (n *Node) remember(p *publication, e ending) {
 	if len(history) > 0 {
 		e.Number = history[len(history)-1].Number + 1
 	}
-	value, err := json.Marshal(e)
-	changes := []Record{{endingKey(e.Number), value}}
-	for _, old := range history[:max(0, len(history)+1-keptEnded)] {
+	oldest := max(0, len(history)+1-keptEnded)
+	changes := append(with, record(endingKey(e.Number), e))
+	for _, old := range history[:oldest] {
 		changes = append(changes, Record{Key: endingKey(old.Number)})
 	}
-	if err == nil {
-		err = n.parts.Records.Write(changes...)
-	}
-	if err != nil {
+	if err := n.parts.Records.Write(changes...); err != nil {
 		n.log.Error("the end of a job is not recorded", "err", err)
 	}
-	history = append(slices.Clone(history[len(changes)-1:]), e)
+	history = append(slices.Clone(history[oldest:]), e)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.history = history

@@ -3,8 +3,13 @@
 package node
 
 import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
+	"meshnode/job"
 	"meshnode/scheduler"
 )
 
@@ -15,51 +20,85 @@ const queueLength = 1024
 // maxTogether bounds the events whose records are written in one transaction.
 const maxTogether = 256
 
-// loop owns the scheduler.
-func (n *Node) loop() {
+// loop owns the scheduler: one after the other, should the disk refuse to take what
+// it must know after a crash. records are those of its jobs.
+func (n *Node) loop(records map[string][]byte) {
 	defer close(n.down)
+	var redo []scheduler.Event
+	for {
+		undone, err := n.live(records, redo)
+		if err == nil {
+			break
+		}
+		n.log.Error("the node stands still until its disk can be written", "err", err)
+		if records, redo = n.standStill(err, undone); records == nil {
+			break
+		}
+		n.log.Info("the disk can be written again")
+	}
+	n.endWorks()
+}
+
+// live runs a scheduler on what the one before has left on disk, and on events that
+// came to nothing, until the node ends; or with the error of a write, and the events
+// that came to nothing by it.
+func (n *Node) live(records map[string][]byte, redo []scheduler.Event) (undone []scheduler.Event, err error) {
+	var end context.CancelFunc
+	n.life, end = context.WithCancel(n.ctx)
+	defer end()
 	s := scheduler.New(scheduler.Config{Self: n.self})
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	step := func(ev scheduler.Event) {
-		n.carryOut(n.steps(s, ev))
+	step := func(events []scheduler.Event) error {
+		var actions []scheduler.Action
+		for _, ev := range events {
+			actions = append(actions, s.Step(time.Since(n.start), ev)...)
+		}
+		return n.carryOut(actions)
+	}
+	if err = n.carryOut(s.Restore(time.Since(n.start), records)); err == nil {
+		err = step(redo)
+	}
+	for events := redo; ; err = step(events) {
+		if err != nil {
+			return events, err
+		}
 		if at, ok := s.Deadline(); ok {
 			timer.Reset(max(0, at-time.Since(n.start)))
 		}
-	}
-	for {
+		events = nil
 		select {
 		case <-n.ctx.Done():
-			n.releaseAll()
-			return
+			return nil, nil
 		case ev := <-n.events:
-			step(ev)
+			events = n.together(ev)
 		case ask := <-n.asks:
 			ask(s)
 		case <-timer.C:
-			step(scheduler.Tick{})
+			events = n.together(scheduler.Tick{})
 		}
 	}
 }
 
-// steps gives the scheduler an event and those that wait behind it, and returns
-// what is to be done about all of them: a write to the disk takes longer than many
-// steps, and one is enough for all.
-func (n *Node) steps(s *scheduler.Scheduler, ev scheduler.Event) (actions []scheduler.Action) {
-	for range maxTogether {
-		actions = append(actions, s.Step(time.Since(n.start), ev)...)
+// together returns an event and those that wait behind it: a write to the disk takes
+// longer than many steps, and one is enough for all.
+func (n *Node) together(ev scheduler.Event) []scheduler.Event {
+	events := []scheduler.Event{ev}
+	for len(events) < maxTogether {
 		select {
 		case ev = <-n.events:
+			events = append(events, ev)
 		default:
-			return actions
+			return events
 		}
 	}
-	return actions
+	return events
 }
 
 // carryOut writes all records of some steps at once, and then does what else they
-// ask for, in order: nothing is said before what it rests on is on disk.
-func (n *Node) carryOut(actions []scheduler.Action) {
+// ask for, in order: nothing is said before what it rests on is on disk. After an
+// error nothing was done.
+func (n *Node) carryOut(actions []scheduler.Action) error {
 	var changes []Record
 	for _, a := range actions {
 		if p, ok := a.(scheduler.Persist); ok {
@@ -67,10 +106,96 @@ func (n *Node) carryOut(actions []scheduler.Action) {
 		}
 	}
 	if err := n.parts.Records.Write(changes...); err != nil {
-		n.log.Error("records not written", "err", err)
+		return err
 	}
 	for _, a := range actions {
 		n.execute(a)
+	}
+	return nil
+}
+
+// diskAgain is how often a disk that refuses to be written is tried again.
+const diskAgain = 2 * time.Second
+
+// probeKey is a record that only shows whether the disk can be written.
+const probeKey = "probe"
+
+// standStill returns the records of jobs when the disk can be written again, and the
+// wishes of this node's users meanwhile; or nil when the node ends. Until then this
+// node is for others what a crashed one is, but says why.
+func (n *Node) standStill(cause error, undone []scheduler.Event) (records map[string][]byte, redo []scheduler.Event) {
+	n.abandon()
+	n.setTrouble(fmt.Sprintf("its disk cannot be written: %v", cause))
+	idle := scheduler.New(scheduler.Config{Self: n.self})
+	again := time.NewTicker(diskAgain)
+	defer again.Stop()
+	redo = slices.DeleteFunc(undone, func(ev scheduler.Event) bool { return !isWish(ev) })
+	for {
+		select {
+		case <-n.ctx.Done():
+			return nil, nil
+		case ev := <-n.events:
+			if isWish(ev) { // all else was for a scheduler that is gone
+				redo = append(redo, ev)
+			}
+		case ask := <-n.asks:
+			ask(idle)
+		case <-again.C:
+			now := fmt.Appendf(nil, "%d", time.Now().Unix())
+			if n.parts.Records.Write(Record{probeKey, now}) != nil {
+				continue
+			}
+			records, err := n.parts.Records.Read("job/")
+			if err != nil {
+				n.log.Error("records not read", "err", err)
+				continue
+			}
+			n.setTrouble("")
+			n.tasks.Go(n.introduce)
+			return records, redo
+		}
+	}
+}
+
+// isWish reports whether an event is what a user of this node wants, or what has
+// become of it.
+func isWish(ev scheduler.Event) bool {
+	switch ev.(type) {
+	case scheduler.Plan, scheduler.Submit, scheduler.Abort, scheduler.Assembled, scheduler.Finish:
+		return true
+	}
+	return false
+}
+
+// abandon drops all cells that are being rendered.
+func (n *Node) abandon() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, w := range n.works {
+		w.cellsMu.Lock()
+		for cell, one := range w.cells {
+			one.cancel()
+			delete(w.cells, cell)
+		}
+		w.cellsMu.Unlock()
+	}
+}
+
+// setTrouble tells the mesh, and the next scheduler, what keeps this node from work;
+// "": nothing.
+func (n *Node) setTrouble(reason string) {
+	n.mu.Lock()
+	n.trouble = strings.ToValidUTF8(reason[:min(len(reason), job.MaxText)], "")
+	n.mu.Unlock()
+	n.tasks.Go(func() { n.warnAdvert(func(*job.Advert) {}) })
+}
+
+// introduce tells a scheduler that knows nobody who is there.
+func (n *Node) introduce() {
+	for _, p := range n.parts.Network.Peers() {
+		if advert, err := job.DecodeAdvert(p.Advert); err == nil {
+			n.post(scheduler.PeerJoined{Peer: p.ID, Advert: advert})
+		}
 	}
 }
 
@@ -83,8 +208,8 @@ func (n *Node) post(ev scheduler.Event) {
 	}
 }
 
-// offer hands an event to the scheduler unless the queue is full.
-func (n *Node) offer(ev scheduler.Event) bool {
+// offerEvent hands an event to the scheduler unless the queue is full.
+func (n *Node) offerEvent(ev scheduler.Event) bool {
 	select {
 	case n.events <- ev:
 		return true

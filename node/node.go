@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,6 +44,7 @@ type Node struct {
 	stop   context.CancelFunc
 	tasks  sync.WaitGroup // every goroutine of the node
 	events chan scheduler.Event
+	life   context.Context // of the scheduler; the loop's own
 	asks   chan func(*scheduler.Scheduler)
 	down   chan struct{} // closed when the loop has ended
 
@@ -56,7 +59,9 @@ type Node struct {
 
 	mu        sync.Mutex // guards what follows
 	advert    job.Advert
-	full      bool // the disk has hardly any room
+	full      bool   // the disk has hardly any room
+	trouble   string // what keeps the node from work for now; "": nothing
+	leaving   bool   // it is about to end
 	readiness readiness
 	works     map[job.ID]*work
 	published map[job.Nonce]*publication
@@ -80,16 +85,20 @@ func New(parts Parts) (*Node, error) {
 	n.asked.waiting = make(map[uint64]chan []byte)
 	n.readiness.known = make(chan struct{})
 	n.ctx, n.stop = context.WithCancel(context.Background())
+	var left *left
 	var err error
 	if n.roles, err = loadRoles(parts.Records); err == nil {
 		err = n.loadHistory()
+	}
+	if err == nil {
+		left, err = n.findLeft(n.ctx)
 	}
 	if err != nil {
 		n.stop()
 		return nil, err
 	}
 	parts.Network.Admit(n.roles.admits)
-	n.tasks.Go(n.loop)
+	n.tasks.Go(func() { n.loop(left.jobs) })
 	n.tasks.Go(n.followPeers)
 	for topic, kinds := range topics {
 		if err := parts.Network.Listen(topic, n.listener(kinds)); err != nil {
@@ -103,15 +112,49 @@ func New(parts Parts) (*Node, error) {
 		return nil, err
 	}
 	n.tasks.Go(n.followResources)
+	n.tasks.Go(func() { n.goOn(left) })
 	return n, nil
+}
+
+// goodbye is the time that last messages get to leave this machine.
+const goodbye = 100 * time.Millisecond
+
+// Leave is to be called before Close when there is time: what this node holds of
+// others' jobs is handed over, and its own stop where they are, for the next node of
+// this home to go on with. It returns soon, or when ctx ends.
+func (n *Node) Leave(ctx context.Context) {
+	n.ask(func(s *scheduler.Scheduler) {
+		if err := n.carryOut(s.Step(time.Since(n.start), scheduler.Leave{})); err != nil {
+			n.log.Warn("nothing is handed over", "err", err)
+		}
+	})
+	n.mu.Lock()
+	n.leaving = true
+	requests := slices.Collect(maps.Values(n.requests))
+	for _, r := range requests {
+		r.cancel(errStopping)
+	}
+	n.mu.Unlock()
+	for _, r := range requests {
+		select {
+		case <-r.over:
+		case <-ctx.Done():
+			return
+		}
+	}
+	select {
+	case <-time.After(goodbye):
+	case <-ctx.Done():
+	}
 }
 
 // Close ends the node: cells being rendered are dropped, engines end, and all
 // its goroutines with them.
 func (n *Node) Close() error {
 	n.mu.Lock()
-	n.stop() // no request is begun any more
+	n.leaving = true
 	n.mu.Unlock()
+	n.stop()
 	err := n.parts.Network.Close() // ends followPeers
 	n.tasks.Wait()
 	err = errors.Join(err, n.parts.Renderer.Close(), n.parts.Store.Close(), n.parts.Records.Close())

@@ -5,18 +5,11 @@ package node
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path"
-	"path/filepath"
 	"slices"
 	"time"
 
-	"meshnode/blockstore"
 	"meshnode/job"
 	"meshnode/renderer"
 	"meshnode/scheduler"
@@ -24,21 +17,36 @@ import (
 
 // publication is a job of this node, from the key press to the film.
 type publication struct {
+	req    PublishRequest
 	nonce  job.Nonce
 	id     job.ID // "" while it is being planned
 	name   string
 	begun  time.Time
-	man    *job.Manifest
-	engine renderer.Engine
-	lender *lender // nil while it is being planned
+	man    *job.Manifest   // nil while it is being planned
+	engine renderer.Engine // that plans it, or renders it alone; nil: that of the job's work
+	plans  int             // made again in this life of the node; guarded by the lock of its work
 	cancel context.CancelCauseFunc
-	stream *stream // nil: nothing to watch before the end
-	state  string
 	emit   func(Event) // tells those who follow it; does not wait
 
+	// Guarded by Node.mu from here on.
+	lender  *lender // nil while it is being planned
+	stream  *stream // nil: nothing to watch before the end
+	preview bool    // the stream is as good as the film, which the user wants to see
+	state   string
+
 	cells  chan map[uint32]job.CID // all are collected; one value at most
-	failed chan string             // no film; one value at most
+	failed chan error              // no film; one value at most
 	alone  chan string             // why this node renders it alone; one value at most
+}
+
+// newPublication returns a job of this node that is to be planned.
+func newPublication(req PublishRequest) *publication {
+	p := &publication{
+		req: req, state: "planning", begun: time.Now(), emit: func(Event) {},
+		cells: make(chan map[uint32]job.CID, 1), failed: make(chan error, 1), alone: make(chan string, 1),
+	}
+	rand.Read(p.nonce[:])
+	return p
 }
 
 // Causes of the end of a publication: its user has ended it, or the node.
@@ -54,44 +62,74 @@ const progressEvery = 200 * time.Millisecond
 // the film. It tells emit, which must not wait, what happens but for the last
 // event, which it returns: "finished", or "failed" with the error. Ending ctx
 // cancels the job on every node.
+//
+// When the node ends before the job does, that is an errStopping, and the next node of
+// this home goes on with the job.
 func (n *Node) job(ctx context.Context, req PublishRequest, emit func(Event)) (Event, error) {
-	p := &publication{
-		state: "planning", begun: time.Now(), emit: emit,
-		cells: make(chan map[uint32]job.CID, 1), failed: make(chan string, 1), alone: make(chan string, 1),
+	p := req.resumed
+	if p == nil {
+		p = newPublication(req)
 	}
-	rand.Read(p.nonce[:])
 	ctx, p.cancel = context.WithCancelCause(ctx)
 	defer p.cancel(nil)
 	unlink := context.AfterFunc(n.ctx, func() { p.cancel(errStopping) })
 	defer unlink()
 	n.mu.Lock()
+	p.emit = emit
 	n.published[p.nonce] = p
 	n.mu.Unlock()
 
 	film, err := n.film(ctx, p, req)
-	if p.stream != nil {
-		p.stream.end()
+	if s := n.streamOf(p); s != nil {
+		s.end()
 	}
-	if err != nil && ctx.Err() != nil { // whatever failed, failed because of that
+	switch { // whatever failed, failed because of that
+	case err == nil:
+	case ctx.Err() != nil:
 		err = context.Cause(ctx)
+	case n.ctx.Err() != nil:
+		err = errStopping
 	}
 	last := p.outcome(film, err)
-	if !req.DryRun && !errors.As(err, new(*renderer.ScenesError)) { // those are no jobs
-		n.remember(p, ending{Ticket: req.Ticket, Job: n.ended(p, last), Last: last, Single: req.single})
-	}
-	if err == nil && p.id != "" {
-		n.post(scheduler.Assembled{Job: p.id})
-	} else { // of a still, or a dry run: nobody is called any more
-		n.post(scheduler.Abort{Nonce: p.nonce, Reason: last.Text[:min(len(last.Text), job.MaxText)]})
+	switch {
+	case err == errStopping && !req.DryRun:
+		last = stopped
+	case req.DryRun, errors.As(err, new(*renderer.ScenesError)): // those are no jobs
+		n.over("", p.nonce, last)
+	default: // on disk, before anybody hears of it
+		n.remember(p, ending{Ticket: req.Ticket, Job: n.ended(p, last), Last: last, Single: req.single},
+			record(sceneKey(req.Ticket, req.scene), sceneRecord{Job: p.id, Begun: p.begun, Last: &last}))
+		n.over(p.id, p.nonce, last)
 	}
 	n.mu.Lock()
 	delete(n.published, p.nonce)
 	n.mu.Unlock()
 	if p.engine != nil {
-		n.endEngine(p)
+		if err := p.engine.Close(); err != nil {
+			n.log.Warn("engine not closed", "job", p.id.Short(), "err", err)
+		}
 	}
 	return last, err
 }
+
+// over tells the mesh that a job, or one that was being planned, is over.
+func (n *Node) over(id job.ID, nonce job.Nonce, last Event) {
+	if id != "" && last.Event == "finished" {
+		n.post(scheduler.Assembled{Job: id})
+	} else { // of a still, or a dry run: nobody is called any more
+		n.post(scheduler.Abort{Nonce: nonce, Reason: last.Text[:min(len(last.Text), job.MaxText)]})
+	}
+}
+
+// streamOf returns what there is to watch of a job before its film; nil: nothing.
+func (n *Node) streamOf(p *publication) *stream {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return p.stream
+}
+
+// stopped is the last event of a request that the next node of this home goes on with.
+var stopped = Event{Event: "failed", Kind: FailedStopped, Text: "the node was stopped: the job goes on when it runs again"}
 
 // outcome returns the last event of a job.
 func (p *publication) outcome(film *finished, err error) Event {
@@ -120,57 +158,45 @@ func failure(err error) (kind, text string) {
 		return FailedScene, scene.Text
 	case errors.As(err, &usage):
 		return FailedUsage, usage.Text
+	case errors.As(err, new(*renderer.ChangedError)):
+		return FailedRender, err.Error()
 	case errors.Is(err, context.Canceled), errors.Is(err, errCanceled):
 		return FailedCanceled, "canceled"
 	}
 	return FailedRender, err.Error()
 }
 
-// endEngine closes the engine that planned a job, once no cell uses it.
-func (n *Node) endEngine(p *publication) {
-	if p.id != "" {
-		n.release(p.id) // the scheduler releases it too; twice is harmless
-	}
-	if err := p.engine.Close(); err != nil {
-		n.log.Warn("engine not closed", "job", p.id.Short(), "err", err)
-	}
-}
-
-// finished is a film, with its hash and who rendered it.
-type finished struct {
-	renderer.Film
-	sha256 string
-	nodes  []NodeFrames
-}
-
 func (n *Node) film(ctx context.Context, p *publication, req PublishRequest) (*finished, error) {
-	plan, err := n.plan(ctx, p, req)
-	if err != nil {
-		return nil, err
-	}
-	if req.explain {
-		return &finished{}, n.explain(ctx, p, plan, req)
-	}
-	if req.DryRun {
-		n.dryRun(p, plan, req)
-		return &finished{}, nil
-	}
-	cells, nodes := map[uint32]job.CID{}, []NodeFrames(nil)
-	if !plan.Whole {
-		var alone *aloneError
-		cells, err = n.distribute(ctx, p, plan, req)
-		if errors.As(err, &alone) {
-			nodes, err = n.planAlone(ctx, p, req, alone)
+	if p.man == nil { // else it was planned before this node was started
+		plan, err := n.plan(ctx, p, req)
+		switch {
+		case err != nil:
+			return nil, err
+		case req.explain:
+			return &finished{}, n.explain(ctx, p, plan, req)
+		case req.DryRun:
+			n.dryRun(p, plan, req)
+			return &finished{}, nil
+		case plan.Whole:
+			film, _, err := n.assemble(ctx, p, p.engine, nil, nil, 1)
+			return film, err
 		}
-		if err != nil {
+		if err := n.offer(ctx, p, plan, req); err != nil {
 			return nil, err
 		}
 	}
-	if nodes == nil {
-		nodes = n.framesBy(p.id)
+	p.emit(p.planned())
+	film, err := n.collected(ctx, p)
+	var alone *aloneError
+	if errors.As(err, &alone) {
+		nodes, err := n.planAlone(ctx, p, req, alone)
+		if err != nil {
+			return nil, err
+		}
+		film, _, err = n.assemble(ctx, p, p.engine, nil, nodes, 1)
+		return film, err
 	}
-	p.emit(Event{Event: "assembling", Job: p.id, Nodes: nodes})
-	return n.assemble(ctx, p, cells, nodes)
+	return film, err
 }
 
 // plan walks the scene, while the peers are called.
@@ -231,186 +257,6 @@ func (n *Node) drawnAhead(req PublishRequest) int {
 		slots--
 	}
 	return slots
-}
-
-// distribute offers a planned job and waits until its cells are collected.
-func (n *Node) distribute(ctx context.Context, p *publication, plan *renderer.Plan, req PublishRequest) (map[uint32]job.CID, error) {
-	man := n.manifest(p, plan)
-	var err error
-	if man.Assets, err = n.importAssets(ctx, plan.Files); err != nil {
-		return nil, err
-	}
-	block, id, err := man.Block()
-	if err != nil {
-		return nil, err
-	}
-	if _, err := n.parts.Store.PutBlock(ctx, block); err != nil {
-		return nil, fmt.Errorf("manifest not stored: %w", err)
-	}
-	if err := n.parts.Store.Pin(ctx, string(id), job.CID(id), man.Assets); err != nil {
-		return nil, fmt.Errorf("manifest not pinned: %w", err)
-	}
-	w := n.workOn(id)
-	w.mu.Lock()
-	w.man, w.engine, w.own = man, p.engine, true
-	w.mu.Unlock()
-	n.mu.Lock()
-	p.id, p.man, p.lender, p.state = id, man, newLender(plan), "rendering"
-	if r := n.requests[req.Ticket]; r != nil {
-		r.jobs = append(r.jobs, id)
-	}
-	if plan.Stream {
-		p.stream = newStream(man)
-		n.streams[id] = p.stream
-	}
-	n.mu.Unlock()
-	p.emit(Event{
-		Event: "planned", Job: id, Name: plan.Name, Frames: man.Frames(), Plays: uint32(len(man.Plays)), Cells: uint32(len(man.Grid())),
-		FPS: man.FPS, Width: man.Width, Height: man.Height,
-	})
-	n.log.Info("job offered", "job", id.Short(), "scene", plan.Name, "frames", man.Frames(), "cells", len(man.Grid()))
-	n.post(scheduler.Submit{Job: id, Manifest: man, LocalSlots: n.localSlots(req)})
-
-	tick := time.NewTicker(progressEvery)
-	defer tick.Stop()
-	var last Event
-	told := p.stream == nil // that there is something to watch
-	for {
-		select {
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		case reason := <-p.failed:
-			return nil, errors.New(reason)
-		case reason := <-p.alone:
-			return nil, &aloneError{reason}
-		case cells := <-p.cells:
-			return cells, nil
-		case <-tick.C:
-			now := n.progress(id)
-			if !equalProgress(now, last) {
-				p.emit(now)
-				last = now
-			}
-			if !told && now.Seconds > worthWatching && p.stream.begun() {
-				told = true
-				p.emit(Event{Event: "watchable", Job: id, Name: plan.Name, Preview: plan.Preview && !plan.Sound})
-			}
-		}
-	}
-}
-
-// manifest describes a planned job, but for its assets.
-func (n *Node) manifest(p *publication, plan *renderer.Plan) *job.Manifest {
-	return &job.Manifest{
-		V: job.Version, Submitter: n.self, Nonce: p.nonce, Name: plan.Name, Need: plan.Need, Spec: plan.Spec,
-		Width: plan.Width, Height: plan.Height, FPS: plan.FPS, Plays: plan.Plays, CellFrames: plan.CellFrames, Walk: plan.Walk,
-	}
-}
-
-// worthWatching is how many seconds of rendering must be left for a film to be
-// watched meanwhile: a finished one is better to watch.
-const worthWatching = 3
-
-// localSlots is how many cells of a job of this node are rendered here at a
-// time.
-func (n *Node) localSlots(req PublishRequest) uint32 {
-	slots := n.currentAdvert().Slots
-	if req.LocalSlots != nil {
-		slots = min(slots, *req.LocalSlots)
-	}
-	return slots
-}
-
-func equalProgress(a, b Event) bool {
-	return a.Done == b.Done && a.Rate == b.Rate && a.Seconds == b.Seconds && slices.Equal(a.Nodes, b.Nodes)
-}
-
-func (n *Node) importAssets(ctx context.Context, files []renderer.Asset) (job.CID, error) {
-	sources := make([]blockstore.Source, len(files))
-	for i, f := range files {
-		info, err := os.Stat(f.Source)
-		if err != nil {
-			return "", fmt.Errorf("asset: %w", err)
-		}
-		sources[i] = blockstore.Source{Path: f.Path, Size: info.Size(), Open: func() (io.ReadCloser, error) { return os.Open(f.Source) }}
-	}
-	cid, _, err := n.parts.Store.Import(ctx, sources)
-	if err != nil {
-		return "", fmt.Errorf("assets: %w", err)
-	}
-	return cid, nil
-}
-
-// assemble hands the cells to the engine that planned the job.
-func (n *Node) assemble(ctx context.Context, p *publication, cells map[uint32]job.CID, nodes []NodeFrames) (*finished, error) {
-	n.mu.Lock()
-	p.state = "assembling"
-	n.mu.Unlock()
-	files := make(map[uint32][]string, len(cells))
-	for cell, cid := range cells {
-		dir := fmt.Sprintf("collected/%d", cell)
-		names, err := n.exportCell(ctx, p.engine.Out(), dir, cid)
-		if err != nil {
-			return nil, fmt.Errorf("cell %d: %w", cell, err)
-		}
-		files[cell] = names
-	}
-	film, err := p.engine.Assemble(ctx, files, p.stream != nil && p.stream.decide())
-	if err != nil {
-		return nil, err
-	}
-	if len(film.Files) == 0 {
-		return nil, errors.New("the renderer wrote no file")
-	}
-	sum, err := hashFile(film.Files[0])
-	if err != nil {
-		return nil, err
-	}
-	return &finished{*film, sum, nodes}, nil
-}
-
-// exportCell writes a cell's files under dir and returns their names.
-func (n *Node) exportCell(ctx context.Context, out *os.Root, dir string, cid job.CID) ([]string, error) {
-	if err := out.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	root, err := out.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	if err := n.parts.Store.Export(ctx, cid, root); err != nil {
-		return nil, err
-	}
-	block, err := n.parts.Store.Block(ctx, cid, nil)
-	if err != nil {
-		return nil, err
-	}
-	set, err := job.DecodeFileSet(block)
-	if err != nil {
-		return nil, err
-	}
-	names := make([]string, len(set.Files))
-	for i, f := range set.Files {
-		names[i] = path.Join(dir, f.Path)
-	}
-	return names, nil
-}
-
-func hashFile(name string) (string, error) {
-	f, err := os.Open(filepath.Clean(name))
-	if err != nil {
-		return "", fmt.Errorf("film: %w", err)
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || info.IsDir() {
-		return "", err // a folder of pictures has no one hash
-	}
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", fmt.Errorf("film: %w", err)
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // toPublication runs do with the publication of a job of this node, if it is

@@ -26,10 +26,11 @@ type PublishRequest struct {
 	Detach     bool     `json:"detach,omitempty"`      // the client's leaving ends nothing
 	Ticket     string   `json:"ticket,omitempty"`      // chosen by the client, to find the request again; "": by the node
 
-	scene   string // of one job of the request: of several scenes, this one
-	single  bool   // the request has no other job
-	explain bool   // a dry run that draws samples, as long as CellFrames
-	cells   uint32 // of an explanation: CellFrames of the job itself
+	scene   string       // of one job of the request: of several scenes, this one
+	single  bool         // the request has no other job
+	resumed *publication // the job was offered before this node was started; nil: it was not
+	explain bool         // a dry run that draws samples, as long as CellFrames
+	cells   uint32       // of an explanation: CellFrames of the job itself
 }
 
 // Event is news of a published job, in order. The last one is "finished" or
@@ -91,6 +92,7 @@ const (
 	FailedRender   = "render"   // no node could render it
 	FailedCanceled = "canceled" // by the user
 	FailedChoice   = "choice"   // which of the Scenes is not said
+	FailedStopped  = "stopped"  // not for good: the node ends, and the next one of its home goes on
 )
 
 // NodeFrames is one node's part in a job.

@@ -22,12 +22,23 @@ type request struct {
 	over   chan struct{} // closed when nothing of it is left
 	last   Event         // its last event, when it is over
 	jobs   []job.ID      // those that are planned; guarded by Node.mu
+
+	// By scene: what an earlier node of this home has left of it.
+	scenes  map[string]sceneRecord
+	resumed map[string]*publication
+}
+
+func newRequest(req PublishRequest) *request {
+	return &request{
+		PublishRequest: req, feed: newFeed(), cancel: func(error) {}, over: make(chan struct{}),
+		scenes: make(map[string]sceneRecord), resumed: make(map[string]*publication),
+	}
 }
 
 // Publish renders what a request is about: one scene, or several, each of which
 // is a job of its own. It tells emit what happens, one event at a time, last
-// "finished" or "failed", and returns then. Ending ctx cancels all of it on every
-// node, unless the request is detached.
+// "finished" or "failed", and returns then.
+// Ending ctx cancels all of it on every node, unless the request is detached.
 //
 // A request that the node has already, by its ticket, is not begun again: emit is
 // told what has happened and happens to it.
@@ -38,7 +49,10 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(Event)
 		return
 	}
 	if r.feed.follow(ctx, emit) != nil && !r.Detach {
-		r.cancel(errCanceled)
+		n.mu.Lock()
+		cancel := r.cancel
+		n.mu.Unlock()
+		cancel(errCanceled)
 		<-r.over
 		emit(r.last)
 	}
@@ -50,34 +64,72 @@ func (n *Node) begin(req PublishRequest) (r *request, last Event) {
 	if req.Ticket == "" {
 		req.Ticket = strings.ToLower(rand.Text())
 	}
+	if err := checkTicket(req.Ticket); err != nil {
+		return nil, Event{Event: "failed", Kind: FailedUsage, Text: err.Error()}
+	}
 	if last, ok := n.outcomeOf(req.Ticket); ok {
 		return nil, last
 	}
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	if r := n.requests[req.Ticket]; r != nil {
+		n.mu.Unlock()
 		return r, last
 	}
-	if n.ctx.Err() != nil {
+	if n.leaving {
+		n.mu.Unlock()
 		kind, text := failure(errStopping)
 		return nil, Event{Event: "failed", Kind: kind, Text: text}
 	}
-	r = &request{PublishRequest: req, feed: newFeed(), over: make(chan struct{})}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	r.cancel = cancel
+	r = newRequest(req)
 	n.requests[req.Ticket] = r
-	n.tasks.Go(func() { // ends with its jobs, or with the node
-		defer close(r.over)
+	n.mu.Unlock()
+	if !req.DryRun {
+		n.intend(requestKey(req.Ticket), req)
+	}
+	n.carryOn(r)
+	return r, last
+}
+
+// checkTicket keeps tickets to what can be part of a record's name.
+func checkTicket(ticket string) error {
+	bad := func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') }
+	if len(ticket) > 64 || strings.ContainsFunc(ticket, bad) {
+		return fmt.Errorf("node: ticket %.80q: use up to 64 small letters and digits", ticket)
+	}
+	return nil
+}
+
+// carryOn carries a request through, in a goroutine that ends with its jobs, or with
+// the node.
+func (n *Node) carryOn(r *request) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	r.cancel = cancel
+	end := func(last Event) {
+		r.last = last
+		r.feed.add(last)
+		r.feed.end()
+		close(r.over)
+	}
+	if n.leaving { // and waits for no new goroutines
+		cancel(nil)
+		delete(n.requests, r.Ticket)
+		end(stopped)
+		return
+	}
+	n.tasks.Go(func() {
 		defer cancel(nil)
 		defer context.AfterFunc(n.ctx, func() { cancel(errStopping) })()
-		r.last = n.carry(ctx, r)
+		last := n.carry(ctx, r)
+		if last.Kind != FailedStopped && !r.DryRun {
+			n.forgetRequest(r.Ticket)
+		}
 		n.mu.Lock()
 		delete(n.requests, r.Ticket)
 		n.mu.Unlock()
-		r.feed.add(r.last)
-		r.feed.end()
+		end(last)
 	})
-	return r, last
 }
 
 // carry carries a request through, and returns its last event.
@@ -85,21 +137,31 @@ func (n *Node) carry(ctx context.Context, r *request) Event {
 	if len(r.Scenes) > 1 {
 		return n.batch(ctx, r, r.Scenes)
 	}
-	req := r.PublishRequest
-	req.single = true
+	scene := ""
 	if len(r.Scenes) == 1 {
-		req.scene = r.Scenes[0]
+		scene = r.Scenes[0]
 	}
-	last, err := n.job(ctx, req, r.tell)
+	last, err := n.scene(ctx, r, scene, true, r.tell)
 	var several *renderer.ScenesError
 	switch {
 	case errors.As(err, &several) && several.Choose:
 		last.Kind, last.Scenes = FailedChoice, several.Scenes
 		last.Text = fmt.Sprintf("the script has %d scenes: name one, or give --write_all for all: %s", len(several.Scenes), strings.Join(several.Scenes, ", "))
 	case errors.As(err, &several):
+		n.intend(scenesKey(r.Ticket), several.Scenes)
 		last = n.batch(ctx, r, several.Scenes)
 	}
 	return last
+}
+
+// scene carries one job of a request through, from where an earlier node has left it.
+func (n *Node) scene(ctx context.Context, r *request, name string, single bool, emit func(Event)) (Event, error) {
+	if was := r.scenes[name]; was.Last != nil {
+		return *was.Last, nil
+	}
+	req := r.PublishRequest
+	req.scene, req.single, req.resumed = name, single, r.resumed[name]
+	return n.job(ctx, req, emit)
 }
 
 // tell tells those who follow a request.

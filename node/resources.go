@@ -232,6 +232,9 @@ func (n *Node) forOthers() job.Advert {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	a := n.advert
+	if n.trouble != "" {
+		a.Sick = n.trouble
+	}
 	if n.full {
 		a.Slots, a.Lacks = 0, fmt.Sprintf("the disk is nearly full: %d MiB are free, others' jobs need %d", a.Disk>>20, minFree>>20)
 	}

@@ -61,9 +61,6 @@ func start(ctx context.Context, cfg Config, h *home) (*Node, error) {
 	if err != nil {
 		return nil, errors.Join(err, host.Close(), records.Close())
 	}
-	if err := forgetJobs(ctx, store, records); err != nil {
-		return nil, errors.Join(err, store.Close(), host.Close(), records.Close())
-	}
 	if cfg.Name == "" {
 		if cfg.Name, err = os.Hostname(); err != nil {
 			cfg.Name = host.Self().Short()
@@ -89,22 +86,4 @@ func start(ctx context.Context, cfg Config, h *home) (*Node, error) {
 		return nil, errors.Join(err, n.Close())
 	}
 	return n, nil
-}
-
-// forgetJobs frees the blocks and the records of jobs that a node before this one
-// has left: a job does not outlive its node yet.
-func forgetJobs(ctx context.Context, store blockstore.Store, records Records) error {
-	owners, err := store.Owners(ctx)
-	for _, owner := range owners {
-		err = errors.Join(err, store.Unpin(ctx, owner))
-	}
-	if err == nil {
-		_, err = store.Collect(ctx, keepBytes)
-	}
-	old, readErr := records.Read("job/")
-	var changes []Record
-	for key := range old {
-		changes = append(changes, Record{Key: key})
-	}
-	return errors.Join(err, readErr, records.Write(changes...))
 }

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,15 +29,16 @@ type work struct {
 	end   context.CancelFunc
 	tasks sync.WaitGroup
 
-	mu     sync.Mutex // guards what follows; held while an engine is taken and loaded
-	man    *job.Manifest
+	mu     sync.Mutex    // guards what follows; held while an engine is taken and loaded
+	man    *job.Manifest // set with cellsMu held as well
 	engine renderer.Engine
-	own    bool // engine is the one that planned the job; it belongs to the publication
+	own    bool // the job is of this node: the engine is one that has planned it
 	from   []job.PeerID
 	env    string // of the renderer, for the engine
 
-	cellsMu sync.Mutex // guards cells; taken after mu
+	cellsMu sync.Mutex // guards what follows; taken after mu
 	cells   map[uint32]*rendering
+	outputs map[uint32]job.CID // of the cells that are here
 }
 
 // workOn returns the node's part in a job, made on first use.
@@ -44,7 +47,7 @@ func (n *Node) workOn(id job.ID) *work {
 	defer n.mu.Unlock()
 	w := n.works[id]
 	if w == nil {
-		w = &work{job: id, cells: make(map[uint32]*rendering)}
+		w = &work{job: id, cells: make(map[uint32]*rendering), outputs: make(map[uint32]job.CID)}
 		w.ctx, w.end = context.WithCancel(n.ctx)
 		n.works[id] = w
 	}
@@ -61,8 +64,9 @@ func (n *Node) prepare(a scheduler.Prepare) {
 		w.from, w.env = a.From, a.Env
 		w.mu.Unlock()
 		start := time.Now()
-		_, err := n.engineOf(w)
+		_, err := n.engineOf(w.ctx, w)
 		switch {
+		case err == nil && w.own: // planned again
 		case err == nil:
 			n.log.Info("working on a job", "job", a.Job.Short(), "scene", w.man.Name, "of", n.nameOf(w.man.Submitter), "prepared", time.Since(start).Round(time.Millisecond))
 		case w.ctx.Err() == nil:
@@ -73,23 +77,41 @@ func (n *Node) prepare(a scheduler.Prepare) {
 	})
 }
 
-// engineOf returns the engine of a job, taken and loaded when there is none: at
-// first, and after the last one has ended.
-func (n *Node) engineOf(w *work) (renderer.Engine, error) {
+// engineOf returns the engine of a job, taken and loaded, or planned with, when there
+// is none: at first, and after the last one has ended.
+func (n *Node) engineOf(ctx context.Context, w *work) (engine renderer.Engine, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.engine != nil {
 		return w.engine, nil
 	}
-	ctx, cancel := context.WithTimeout(w.ctx, prepareTime)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(w.ctx, cancel)()
+	if w.own {
+		engine, err = n.planAgain(ctx, w)
+	} else {
+		engine, err = n.load(ctx, w)
+	}
+	if err == nil {
+		w.engine = engine
+	}
+	return engine, err
+}
+
+// load takes an engine for another node's job. w.mu is held.
+func (n *Node) load(ctx context.Context, w *work) (renderer.Engine, error) {
+	ctx, cancel := context.WithTimeout(ctx, prepareTime)
 	defer cancel()
 	block, err := n.parts.Store.Block(ctx, job.CID(w.job), w.from)
 	if err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
 	}
-	if w.man, err = job.DecodeManifest(block); err != nil {
+	man, err := job.DecodeManifest(block)
+	if err != nil {
 		return nil, err
 	}
+	w.setManifest(man)
 	if err := n.parts.Store.Pin(ctx, string(w.job), job.CID(w.job), w.man.Assets); err != nil {
 		return nil, fmt.Errorf("pin: %w", err)
 	}
@@ -115,7 +137,6 @@ func (n *Node) engineOf(w *work) (renderer.Engine, error) {
 	if err != nil {
 		return nil, errors.Join(err, engine.Close())
 	}
-	w.engine = engine
 	return engine, nil
 }
 
@@ -145,6 +166,7 @@ func (n *Node) render(a scheduler.Render) {
 			n.post(scheduler.RenderFailed{Job: a.Job, Cell: a.Cell, Class: classOf(err), Reason: reasonOf(err)})
 		default:
 			n.log.Debug("cell rendered", "job", a.Job.Short(), "cell", a.Cell, "bytes", done.Size, "seconds", round(done.Seconds))
+			w.has(a.Cell, done.Output)
 			n.toStream(a.Job, a.Cell, done.Output)
 			n.post(done)
 		}
@@ -155,7 +177,7 @@ func (n *Node) render(a scheduler.Render) {
 type rendering struct{ cancel context.CancelFunc }
 
 func (n *Node) renderCell(ctx context.Context, w *work, cell uint32) (scheduler.Rendered, error) {
-	engine, err := n.engineOf(w)
+	engine, err := n.engineOf(ctx, w)
 	if err != nil {
 		return scheduler.Rendered{}, err
 	}
@@ -233,6 +255,35 @@ func framesOf(m *job.Manifest, cell uint32) int64 {
 	return int64(grid[cell].Frames)
 }
 
+// setManifest notes what the job is. w.mu is held.
+func (w *work) setManifest(m *job.Manifest) {
+	w.cellsMu.Lock()
+	defer w.cellsMu.Unlock()
+	w.man = m
+}
+
+// manifest returns what the job is, also while an engine is loaded, nil if that is
+// not known yet.
+func (w *work) manifest() *job.Manifest {
+	w.cellsMu.Lock()
+	defer w.cellsMu.Unlock()
+	return w.man
+}
+
+// has notes a cell that is here.
+func (w *work) has(cell uint32, output job.CID) {
+	w.cellsMu.Lock()
+	defer w.cellsMu.Unlock()
+	w.outputs[cell] = output
+}
+
+// outputsNow returns the cells that are here.
+func (w *work) outputsNow() map[uint32]job.CID {
+	w.cellsMu.Lock()
+	defer w.cellsMu.Unlock()
+	return maps.Clone(w.outputs)
+}
+
 // dropEngine forgets an engine that has ended, unless another goroutine already
 // has.
 func (n *Node) dropEngine(w *work, engine renderer.Engine) {
@@ -241,11 +292,9 @@ func (n *Node) dropEngine(w *work, engine renderer.Engine) {
 	if w.engine != engine {
 		return
 	}
-	if !w.own {
-		w.engine = nil
-		if err := engine.Close(); err != nil {
-			n.log.Warn("engine not closed", "job", w.job.Short(), "err", err)
-		}
+	w.engine = nil
+	if err := engine.Close(); err != nil {
+		n.log.Warn("engine not closed", "job", w.job.Short(), "err", err)
 	}
 }
 
@@ -285,27 +334,16 @@ func (n *Node) drop(a scheduler.Drop) {
 	}
 }
 
-// release ends the node's part in a job.
+// release ends the node's part in a job that is over, and frees its blocks.
 func (n *Node) release(id job.ID) {
-	n.mu.Lock()
-	w := n.works[id]
-	delete(n.works, id)
-	n.mu.Unlock()
-	if w == nil {
-		return
-	}
-	w.end()
 	n.log.Debug("job released", "job", id.Short())
-	n.tasks.Go(func() {
-		w.tasks.Wait()
-		if w.engine != nil && !w.own {
-			if err := w.engine.Close(); err != nil {
-				n.log.Warn("engine not closed", "job", id.Short(), "err", err)
-			}
-		}
+	n.endWork(id, func() {
 		n.endStream(id) // those who watch it need its blocks
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(n.ctx), 10*time.Second)
 		defer cancel()
+		if n.ctx.Err() != nil {
+			return // the next node of this home does that
+		}
 		if err := n.parts.Store.Unpin(ctx, string(id)); err != nil {
 			n.log.Warn("job not unpinned", "job", id.Short(), "err", err)
 		}
@@ -315,19 +353,40 @@ func (n *Node) release(id job.ID) {
 	})
 }
 
+// endWork ends what this node does for a job, and does something then.
+func (n *Node) endWork(id job.ID, then func()) {
+	n.mu.Lock()
+	w := n.works[id]
+	delete(n.works, id)
+	n.mu.Unlock()
+	if w != nil {
+		w.end()
+	}
+	n.tasks.Go(func() {
+		if w != nil {
+			w.tasks.Wait()
+			if w.engine != nil {
+				if err := w.engine.Close(); err != nil {
+					n.log.Warn("engine not closed", "job", id.Short(), "err", err)
+				}
+			}
+		}
+		then()
+	})
+}
+
 // keepBytes is how much of the store may be blocks that no job needs any more:
 // the same assets often come again.
 const keepBytes = 4 << 30
 
-func (n *Node) releaseAll() {
+// endWorks ends all that this node does for jobs. They go on with the next node of
+// this home.
+func (n *Node) endWorks() {
 	n.mu.Lock()
-	ids := make([]job.ID, 0, len(n.works))
-	for id := range n.works {
-		ids = append(ids, id)
-	}
+	ids := slices.Collect(maps.Keys(n.works))
 	n.mu.Unlock()
 	for _, id := range ids {
-		n.release(id)
+		n.endWork(id, func() {})
 	}
 }
 
@@ -344,22 +403,21 @@ func (n *Node) collect(a scheduler.Fetch) {
 		ctx, cancel := context.WithTimeout(w.ctx, collectTime+time.Duration(a.Size)*collectPerByte)
 		defer cancel()
 		bad, err := n.collectCell(ctx, w, a)
-		if err != nil {
-			if w.ctx.Err() == nil {
-				n.log.Warn("cell not collected", "job", a.Job.Short(), "cell", a.Cell, "err", err)
-			}
+		switch {
+		case err == nil:
+			w.has(a.Cell, a.CID)
+			n.toStream(a.Job, a.Cell, a.CID)
+			n.post(scheduler.Fetched{Job: a.Job, Cell: a.Cell, CID: a.CID})
+		case w.ctx.Err() != nil: // nobody waits for it any more
+		default:
+			n.log.Warn("cell not collected", "job", a.Job.Short(), "cell", a.Cell, "err", err)
 			n.post(scheduler.FetchFailed{Job: a.Job, Cell: a.Cell, CID: a.CID, Size: a.Size, Bad: bad, Here: noRoom(err)})
-			return
 		}
-		n.toStream(a.Job, a.Cell, a.CID)
-		n.post(scheduler.Fetched{Job: a.Job, Cell: a.Cell, CID: a.CID})
 	})
 }
 
 func (n *Node) collectCell(ctx context.Context, w *work, a scheduler.Fetch) (bad bool, err error) {
-	w.mu.Lock()
-	man := w.man
-	w.mu.Unlock()
+	man := w.manifest()
 	if man == nil { // a copy, on a node that does not work on the job
 		block, err := n.parts.Store.Block(ctx, job.CID(a.Job), a.From)
 		if err != nil {

@@ -310,6 +310,8 @@ func failed(e node.Event) error {
 		return &sceneError{e.Text}
 	case node.FailedCanceled:
 		return errors.New("the job was canceled")
+	case node.FailedStopped:
+		return errors.New(e.Text)
 	}
 	return fmt.Errorf("the job failed: %s", withoutRoom(e.Text))
 }
