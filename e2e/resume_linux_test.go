@@ -101,6 +101,25 @@ func TestSubmitterKilled(t *testing.T) {
 	}
 }
 
+// publish outlives its node: it starts another, which goes on.
+func TestPublishOutlivesItsNode(t *testing.T) {
+	for what, killed := range map[string]func(*publication){
+		"that plans":    func(p *publication) { p.until("planning", func(e event) bool { return e.Event == "planning" }) },
+		"that collects": func(p *publication) { p.collected(0.3) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			slowFilmOf(t)
+			m := houseOf(t)
+			p := m.computers[0].publish(slowArgs...)
+			killed(p)
+			m.computers[0].stop(syscall.SIGKILL)
+			sameFilm(t, p.finished())
+			p.until("that the node has died", func(e event) bool { return e.Event == "note" && strings.Contains(e.Text, "the node has died") })
+			m.forget()
+		})
+	}
+}
+
 // A worker that dies in its range and is started again goes on with it.
 func TestWorkerKilledAndBack(t *testing.T) {
 	slowFilmOf(t)

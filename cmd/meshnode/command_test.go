@@ -407,7 +407,7 @@ func TestPublishFails(t *testing.T) {
 		{node.Event{Event: "failed", Kind: node.FailedUsage, Text: "manim: no scene called X"}, 2, "meshnode: no scene called X\n"},
 		{node.Event{Event: "failed", Kind: node.FailedRender, Text: "no node could \x1b[2Jrender it"}, 1, "meshnode: the job failed: no node could \uFFFD[2Jrender it\n"},
 		{node.Event{Event: "failed", Kind: node.FailedCanceled}, 1, "meshnode: the job was canceled\n"},
-		{node.Event{Event: "log", Text: "and then silence"}, 1, "meshnode: the node ended before it had answered\n"},
+		{node.Event{Event: "failed", Kind: node.FailedStopped, Text: "the node was stopped"}, 1, "meshnode: the node was stopped\n"},
 	} {
 		f.events = func(node.PublishRequest) []node.Event { return []node.Event{{Event: "planning"}, test.event} }
 		c := newCommand(t, home, "publish", "scene.py")
@@ -415,6 +415,35 @@ func TestPublishFails(t *testing.T) {
 		if c.stderr.String() != test.stderr {
 			t.Errorf("%+v prints %q, want %q", test.event, &c.stderr, test.stderr)
 		}
+	}
+}
+
+// TestPublishOutlivesItsNode checks that publish asks the next node for the same
+// request, when one dies that has it.
+func TestPublishOutlivesItsNode(t *testing.T) {
+	home := t.TempDir()
+	f := newFakeNode(home)
+	var tickets []string
+	die := 1
+	f.events = func(req node.PublishRequest) []node.Event {
+		tickets = append(tickets, req.Ticket)
+		if len(tickets) <= die {
+			return []node.Event{{Event: "planning"}}
+		}
+		return jobEvents()
+	}
+	f.serve(t, home)
+	const note = "meshnode: the node has died: the next one on its home goes on with the job\n"
+	c := newCommand(t, home, "publish", "scene.py")
+	c.finish(t, 0)
+	if len(tickets) != 2 || tickets[0] == "" || tickets[0] != tickets[1] || strings.Count(c.stderr.String(), note) != 1 {
+		t.Errorf("asked with the tickets %q, and printed %q", tickets, &c.stderr)
+	}
+	tickets, die = nil, 100
+	c = newCommand(t, home, "publish", "scene.py")
+	c.finish(t, 1)
+	if len(tickets) != 1+revivals || strings.Count(c.stderr.String(), note) != revivals {
+		t.Errorf("asked %d times, and printed %q", len(tickets), &c.stderr)
 	}
 }
 

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -105,6 +106,9 @@ func publish(c *cli.Context, in *invocation) error {
 	if err != nil {
 		return err
 	}
+	if !in.dryRun {
+		req.Ticket = strings.ToLower(rand.Text()) // so that another node knows it, should this one die
+	}
 	report := newReporter(c, in, begun)
 	defer report.end()
 	for _, text := range in.notes {
@@ -197,27 +201,40 @@ func jobEnvironment(c *cli.Context) []string {
 // clients may end just when it is found.
 const attempts = 3
 
+// revivals bounds how often a job goes on whose node has died.
+const revivals = 3
+
 // order is what a node is asked to do with a request, telling of it in events.
 type order func(*api.Client, context.Context, node.PublishRequest, func(node.Event)) error
 
-// submit finds or starts a node, hands it the order and reports its events.
+// submit finds or starts a node, hands it the order and reports its events. When the
+// node dies the next one on its home has what a request with a ticket is about, and
+// goes on.
 func submit(ctx context.Context, do order, report reporter, in *invocation, home string, req node.PublishRequest) error {
 	client := api.NewClient(home)
 	report = newViewer(report, in, home)
-	for attempt := 1; ; attempt++ {
+	for attempt, revived := 1, 0; ; attempt++ {
 		status, running, err := ensureNode(ctx, client, home, nodeArgs(in), report.waiting)
 		if err != nil {
 			return err
 		}
-		if running && attempt == 1 {
+		if running && attempt == 1 && revived == 0 {
 			for _, text := range differences(in, status) {
 				report.note(text)
 			}
 		}
-		err = follow(ctx, client, do, report, req)
+		taken := false // the node has the request
+		err = follow(ctx, client, func(client *api.Client, ctx context.Context, req node.PublishRequest, on func(node.Event)) error {
+			return do(client, ctx, req, func(e node.Event) { taken = true; on(e) })
+		}, report, req)
 		var refused *api.Error
 		ending := errors.Is(err, api.ErrNoNode) || errors.As(err, &refused) && refused.Status == http.StatusServiceUnavailable
-		if !ending || attempt == attempts {
+		switch {
+		case errors.Is(err, api.ErrBroken) && taken && req.Ticket != "" && ctx.Err() == nil && revived < revivals:
+			revived++
+			attempt = 0
+			report.note("the node has died: the next one on its home goes on with the job")
+		case !ending || attempt == attempts:
 			return explained(err, home)
 		}
 	}
