@@ -259,6 +259,7 @@ func TestSplitOrder(t *testing.T) {
 func FuzzFlags(f *testing.F) {
 	f.Add("scene.py\nA\n-pqh\n--home\nh\n--peer=" + testPeer)
 	f.Add("-ql\n--\n-x.py\n\n-")
+	f.Add("-h00")
 	f.Add("-\xff\nscene.py\n--=\n--format=\n-r\n-1,1")
 	f.Fuzz(func(t *testing.T, lines string) {
 		args := strings.Split(lines, "\n")
@@ -271,8 +272,8 @@ func FuzzFlags(f *testing.F) {
 			return
 		}
 		rest := args
-		if len(in.notes) > 0 {
-			return // something else is passed on in place of what was typed
+		if len(in.notes) > 0 || in.help {
+			return // something else is passed on in place of what was typed, or nothing
 		}
 		for _, arg := range in.manim {
 			i := slices.Index(rest, arg)
@@ -281,7 +282,7 @@ func FuzzFlags(f *testing.F) {
 			}
 			rest = rest[i+1:]
 		}
-		if !in.help && in.script != "-" && !strings.HasSuffix(in.script, ".py") && !strings.HasSuffix(in.script, ".cfg") {
+		if in.script != "-" && !strings.HasSuffix(in.script, ".py") && !strings.HasSuffix(in.script, ".cfg") {
 			t.Fatalf("split %q: script %q", args, in.script)
 		}
 	})
