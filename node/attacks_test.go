@@ -41,6 +41,7 @@ const (
 	ignored outcome = iota // nothing that he does can be told from bad luck, or has an effect
 	muted                  // he is neither heard nor answered
 	revoked                // nothing that he rendered counts, and the user is told
+	barred                 // beside that the submitter has blocked him, and keeps his word
 )
 
 // attack is something that a peer does until ctx ends.
@@ -162,7 +163,7 @@ var attacks = []attack{
 			}
 		})
 	}},
-	{"junk for cells", revoked, func(ctx context.Context, r *rogue) {
+	{"junk for cells", barred, func(ctx context.Context, r *rogue) {
 		junk := []job.CID{r.keep([]byte("no file set")), r.keep(bytes.Repeat([]byte{0x81}, job.MaxBlock)), r.keep([]byte{0})}
 		id := r.job(ctx)
 		again(ctx, 100*time.Millisecond, func(int) {
@@ -171,7 +172,7 @@ var attacks = []attack{
 			}
 		})
 	}},
-	{"two outputs for each cell", revoked, func(ctx context.Context, r *rogue) {
+	{"two outputs for each cell", barred, func(ctx context.Context, r *rogue) {
 		one, other := r.keep([]byte("one")), r.keep([]byte("other"))
 		id := r.job(ctx)
 		again(ctx, 100*time.Millisecond, func(int) {
@@ -181,7 +182,7 @@ var attacks = []attack{
 			}
 		})
 	}},
-	{"cells of many gigabytes", revoked, func(ctx context.Context, r *rogue) {
+	{"cells of many gigabytes", barred, func(ctx context.Context, r *rogue) {
 		id := r.job(ctx)
 		again(ctx, 100*time.Millisecond, func(int) {
 			for cell := range uint32(27) {

@@ -57,6 +57,8 @@ func (n *Node) execute(a scheduler.Action) {
 		n.toPublication(a.Job, func(p *publication) { deliver(p.failed, errors.New(a.Reason)) })
 	case scheduler.Sick:
 		n.tasks.Go(func() { n.beSick(a.Reason) })
+	case scheduler.Accuse:
+		n.tasks.Go(func() { n.accuse(a) })
 	case scheduler.Tell:
 		n.log.Info(a.Text, "job", a.Job.Short())
 		n.toPublication(a.Job, func(p *publication) { p.emit(Event{Event: "note", Text: a.Text}) })

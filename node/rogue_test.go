@@ -5,6 +5,7 @@ package node
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
@@ -274,6 +275,26 @@ func (r *rogue) barred() bool {
 	return !slices.ContainsFunc(r.arena.nodes, func(n *Node) bool { return r.ask(n.self, &job.Pull{}) != nil })
 }
 
+// checkEvidence looks at what a node keeps of the rogue's own words.
+func (r *rogue) checkEvidence(n *Node) {
+	r.t.Helper()
+	kept, err := n.parts.Records.Read("evidence/" + string(r.host.Self()))
+	if err != nil || len(kept) != 1 {
+		r.t.Errorf("evidence %v, %v", kept, err)
+	}
+	for _, value := range kept {
+		var e evidence
+		if err := json.Unmarshal(value, &e); err != nil {
+			r.t.Error(err)
+		}
+		word, err := job.Open(n.parts.Network, e.Word)
+		done, ok := word.Msg.(*job.Done)
+		if err != nil || !ok || word.From != r.host.Self() || done.Job != e.Job || done.Cell != e.Cell {
+			r.t.Errorf("evidence %+v: %+v, %v", e, word, err)
+		}
+	}
+}
+
 // TestHostilePeers has a peer attack two honest nodes, in all the ways of attacks,
 // while they render: each time the film is right and the nodes go on, in bounded
 // memory; who can be told to lie is barred.
@@ -293,7 +314,11 @@ func TestHostilePeers(t *testing.T) {
 			switch attack.outcome {
 			case muted:
 				a.wait("the rogue to be barred", r.barred)
-			case revoked:
+			case revoked, barred:
+				if attack.outcome == barred {
+					a.wait("the rogue to be blocked", func() bool { return a.nodes[0].roles.role(r.host.Self()) == RoleBlocked })
+					r.checkEvidence(a.nodes[0])
+				}
 				if !slices.ContainsFunc(got.all, func(e Event) bool { return strings.Contains(e.Text, "nothing that rogue renders counts") }) {
 					t.Errorf("the user was not told that the rogue lies: %+v", got.all)
 				}

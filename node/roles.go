@@ -38,17 +38,19 @@ type PeerRole struct {
 	Peer job.PeerID `json:"peer"`
 	Name string     `json:"name,omitempty"` // if it is known
 	Role Role       `json:"role"`
+	Why  string     `json:"why,omitempty"` // it was blocked by the node itself
 }
 
 // ErrPeer is wrapped when text does not name one peer.
 var ErrPeer = errors.New("node: no such peer")
 
-// roles keeps what peers may do: the records "role/<peer>".
+// roles keeps what peers may do, the records "role/<peer>", and why some may not.
 type roles struct {
 	records Records
 
-	mu sync.RWMutex // guards of
-	of map[job.PeerID]Role
+	mu  sync.RWMutex // guards what follows
+	of  map[job.PeerID]Role
+	why map[job.PeerID]string // of peers that have been shown to lie
 }
 
 func loadRoles(records Records) (*roles, error) {
@@ -56,11 +58,11 @@ func loadRoles(records Records) (*roles, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &roles{records: records, of: make(map[job.PeerID]Role)}
+	r := &roles{records: records, of: make(map[job.PeerID]Role), why: make(map[job.PeerID]string)}
 	for key, value := range kept {
 		r.of[job.PeerID(strings.TrimPrefix(key, "role/"))] = Role(value)
 	}
-	return r, nil
+	return r, r.loadEvidence()
 }
 
 // role returns what a peer may do. What is not understood is the least.
@@ -109,7 +111,11 @@ func (r *roles) list() []PeerRole {
 	list := []PeerRole{}
 	for _, p := range slices.Sorted(maps.Keys(r.of)) {
 		if p != Others {
-			list = append(list, PeerRole{Peer: p, Role: r.of[p]})
+			one := PeerRole{Peer: p, Role: r.of[p]}
+			if one.Role == RoleBlocked {
+				one.Why = r.why[p]
+			}
+			list = append(list, one)
 		}
 	}
 	return append(list, PeerRole{Peer: Others, Role: cmp.Or(r.of[Others], RoleFull)})
@@ -149,7 +155,7 @@ func (n *Node) SetRole(peer string, role Role) (PeerRole, error) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return PeerRole{p, n.names[p], role}, nil
+	return PeerRole{Peer: p, Name: n.names[p], Role: role}, nil
 }
 
 // SetRole is Node.SetRole for a home on which no node runs; it fails with ErrInUse
@@ -161,7 +167,7 @@ func SetRole(home string, peer string, role Role) (PeerRole, error) {
 			return PeerRole{}, fmt.Errorf("%w: while no node runs, give its full id: %w", ErrPeer, err)
 		}
 	}
-	return PeerRole{p, "", role}, withRoles(home, func(r *roles) error { return r.set(p, role) })
+	return PeerRole{Peer: p, Role: role}, withRoles(home, func(r *roles) error { return r.set(p, role) })
 }
 
 // Roles is Node.Roles for a home on which no node runs.

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"meshnode/job"
 	"meshnode/renderer/synthetic"
 )
 
@@ -68,7 +67,7 @@ func TestRoles(t *testing.T) {
 	m.wait("all to leave", func() bool { return len(b.Peers()) == 0 })
 	setRole(t, b, string(a.self), RoleFull)
 	m.wait("the one that is allowed to come back", func() bool { return len(b.Peers()) == 1 && len(a.Peers()) == 2 })
-	want := []PeerRole{{a.self, "node0", RoleFull}, {Others, "", RoleBlocked}}
+	want := []PeerRole{{Peer: a.self, Name: "node0", Role: RoleFull}, {Peer: Others, Role: RoleBlocked}}
 	if got := b.Roles(); !slices.Equal(got, want) {
 		t.Errorf("roles %+v", got)
 	}
@@ -118,7 +117,7 @@ func TestRolesWithoutNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := Roles(home)
-	if err != nil || !slices.Equal(got, []PeerRole{{job.PeerID(peer), "", RoleBlocked}, {Others, "", RoleFull}}) {
+	if err != nil || !slices.Equal(got, []PeerRole{{Peer: peer, Role: RoleBlocked}, {Peer: Others, Role: RoleFull}}) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	h, err := lockHome(home)

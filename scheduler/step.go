@@ -277,6 +277,15 @@ type (
 	// render what fails here. Its advert is to say so. With an empty reason it is
 	// well again.
 	Sick struct{ Reason string }
+	// Accuse says that what a peer announced for a cell, in its own Word, is not a
+	// cell, or not of the size that it said.
+	Accuse struct {
+		Peer   job.PeerID
+		Job    job.ID
+		Cell   uint32
+		Reason string
+		Word   []byte
+	}
 	// Tell is news of a job for people: a peer refused, a peer lost, a range
 	// adopted.
 	Tell struct {
@@ -329,4 +338,5 @@ func (Rewalk) action()        {}
 func (RenderAlone) action()   {}
 func (Fail) action()          {}
 func (Sick) action()          {}
+func (Accuse) action()        {}
 func (Tell) action()          {}

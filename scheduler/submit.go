@@ -342,7 +342,11 @@ func (s *Scheduler) fetchFailed(ev FetchFailed) {
 		r.tries, r.after = 0, s.now // the next copy is another matter
 		switch {
 		case ev.Bad:
-			s.revokeFor(j, d.peer, "its output is not what was asked for")
+			const reason = "its output is not what was asked for"
+			s.revokeFor(j, d.peer, reason)
+			if d.peer != s.self {
+				s.do(Accuse{d.peer, j.id, ev.Cell, reason, d.raw})
+			}
 		case there:
 			s.revokeFor(j, d.peer, "its output cannot be fetched")
 		}

@@ -639,6 +639,8 @@ func (st *stage) write(n *actor, a Action) {
 		text = fmt.Sprintf("render alone %s: %s", st.piece(a.Job).name, a.Reason)
 	case Fail:
 		text = fmt.Sprintf("fail %s: %s", st.piece(a.Job).name, a.Reason)
+	case Accuse:
+		text = fmt.Sprintf("accuse %s of %s %d", a.Peer, st.piece(a.Job).name, a.Cell)
 	case Tell:
 		text = fmt.Sprintf("tell %s: %s", st.piece(a.Job).name, a.Text)
 	}

@@ -112,7 +112,11 @@ func printRoles(w io.Writer, roles []node.PeerRole) {
 		if r.Peer == node.Others {
 			name, id = "others", "-"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\n", name, cell(id), roleTexts[r.Role])
+		role := roleTexts[r.Role]
+		if r.Why != "" {
+			role += ": " + oneLine(r.Why)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\n", name, cell(id), role)
 	}
 	table.Flush()
 }

@@ -296,6 +296,10 @@ func (n *node) execute(a scheduler.Action) {
 	case scheduler.Sick:
 		n.tell("is sick: %s", a.Reason)
 		n.later(time.Millisecond, func() { n.advertise(func(ad *job.Advert) { ad.Lacks = a.Reason }) })
+	case scheduler.Accuse:
+		if o := s.byID[a.Peer]; o == nil || o.Liar == "" {
+			s.fail("blame", "node %d accuses %s, which does not lie: cell %d: %s", n.Number, s.name(a.Peer), a.Cell, a.Reason)
+		}
 	case scheduler.Tell:
 		n.tell("says: %s", a.Text)
 	default:

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+
+package node
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"meshnode/job"
+	"meshnode/scheduler"
+)
+
+// evidence is a peer's own word that has proved false: anybody who has the bytes can
+// see it. It is the record "evidence/<peer>", the latest of each peer.
+type evidence struct {
+	Peer   job.PeerID `json:"peer"`
+	Job    job.ID     `json:"job"`
+	Cell   uint32     `json:"cell"`
+	Reason string     `json:"reason"` // for people
+	Word   []byte     `json:"word"`   // its Done, as it signed it
+	Time   time.Time  `json:"time"`
+}
+
+// accuse blocks a peer that has been shown to lie, and tells the user how to undo
+// it. One that the user has allowed by name is not blocked: he has decided.
+func (n *Node) accuse(a scheduler.Accuse) {
+	e := evidence{Peer: a.Peer, Job: a.Job, Cell: a.Cell, Reason: a.Reason, Word: a.Word, Time: time.Now().UTC()}
+	if err := n.roles.note(e); err != nil {
+		n.log.Error("evidence not kept", "of", n.nameOf(a.Peer), "err", err)
+	}
+	name := n.nameOf(a.Peer)
+	if n.roles.named(a.Peer) {
+		n.log.Warn("a peer that was allowed by name lies", "peer", name, "id", a.Peer, "job", a.Job.Short(), "cell", a.Cell, "why", a.Reason)
+		return
+	}
+	if _, err := n.SetRole(string(a.Peer), RoleBlocked); err != nil {
+		n.log.Error("a peer that lies is not blocked", "peer", name, "id", a.Peer, "err", err)
+		return
+	}
+	n.log.Warn("a peer that lies is blocked", "peer", name, "id", a.Peer, "job", a.Job.Short(), "cell", a.Cell, "why", a.Reason)
+	n.toPublication(a.Job, func(p *publication) {
+		p.emit(Event{Event: "note", Text: fmt.Sprintf("%s is blocked on this node, as it lies: \"meshnode allow %s\" undoes that", name, a.Peer.Short())})
+	})
+}
+
+// note keeps evidence.
+func (r *roles) note(e evidence) error {
+	value, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("node: evidence: %w", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.why[e.Peer]; !ok && len(r.why) >= maxRoles {
+		return fmt.Errorf("node: there is evidence of %d peers already", len(r.why))
+	}
+	if err := r.records.Write(Record{"evidence/" + string(e.Peer), value}); err != nil {
+		return err
+	}
+	r.why[e.Peer] = e.Reason
+	return nil
+}
+
+// loadEvidence reads why peers were blocked.
+func (r *roles) loadEvidence() error {
+	kept, err := r.records.Read("evidence/")
+	if err != nil {
+		return err
+	}
+	for _, value := range kept {
+		var e evidence
+		if json.Unmarshal(value, &e) == nil {
+			r.why[e.Peer] = e.Reason
+		}
+	}
+	return nil
+}
+
+// named reports whether a peer was allowed by name.
+func (r *roles) named(p job.PeerID) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	role, ok := r.of[p]
+	return ok && role != RoleBlocked
+}
