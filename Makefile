@@ -35,7 +35,7 @@ SETUP                 := :
 endif
 export MESHNODE_PYTHON MESHNODE_PYTHON_OLDER
 
-.PHONY: help build setup test demo bench sim fuzz conformance plugins lint release-check clean
+.PHONY: help build setup test demo bench chaos sim fuzz conformance plugins lint release-check clean
 
 help:
 	@echo 'make demo           three nodes on this computer render examples/mesh.py'
@@ -44,6 +44,7 @@ help:
 	@echo 'make lint           gofmt, vet, staticcheck, govulncheck, ruff'
 	@echo 'make bench          measure against stock Manim, as docs/benchmarks.md tells'
 	@echo 'make sim            many simulated meshes (SEEDS=n)'
+	@echo 'make chaos          many films on real nodes while things go wrong at random (JOBS=n, SEED=n)'
 	@echo 'make fuzz           each fuzz target for FUZZTIME ($(FUZZTIME))'
 	@echo 'make conformance    compare with stock Manim over the gallery in $(SHARED) (SCENES=..., KIND=auto or png)'
 	@echo 'make plugins        compare decks of manim-slides and speech of manim-voiceover with stock Manim'
@@ -74,6 +75,9 @@ endif
 
 bench: setup-for-demo
 	go run ./bench
+
+chaos: setup-for-test
+	go test -count=1 -timeout 0 ./e2e -run 'TestChaos$$' -chaos.jobs $(or $(JOBS),50) -chaos.seed $(or $(SEED),1) -v
 
 sim:
 	go test -count=1 -timeout 0 ./scheduler/sim -run Random -seeds $(or $(SEEDS),10000)
