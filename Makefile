@@ -43,7 +43,7 @@ help:
 	@echo 'make test           vet, unit tests, race detector, end-to-end tests'
 	@echo 'make lint           gofmt, vet, staticcheck, govulncheck, ruff'
 	@echo 'make bench          measure against stock Manim, as docs/benchmarks.md tells'
-	@echo 'make sim            many simulated meshes (SEEDS=n)'
+	@echo 'make sim            many simulated meshes (SEEDS=n), and every course of some small ones'
 	@echo 'make chaos          many films on real nodes while things go wrong at random (JOBS=n, SEED=n)'
 	@echo 'make fuzz           each fuzz target for FUZZTIME ($(FUZZTIME))'
 	@echo 'make conformance    compare with stock Manim over the gallery in $(SHARED) (SCENES=..., KIND=auto or png)'
@@ -80,6 +80,7 @@ chaos: setup-for-test
 	go test -count=1 -timeout 0 ./e2e -run 'TestChaos$$' -chaos.jobs $(or $(JOBS),50) -chaos.seed $(or $(SEED),1) -v
 
 sim:
+	go test -count=1 -timeout 60m ./scheduler -run 'TestExplore$$' -full
 	go test -count=1 -timeout 0 ./scheduler/sim -run Random -seeds $(or $(SEEDS),10000)
 
 fuzz: build
