@@ -66,11 +66,11 @@ demo: setup-for-demo
 test: setup-for-test
 	@$(SETUP_OLDER)
 	go vet ./...
-	go test -timeout 20m $$(go list ./... | grep -v '/e2e')
+	go test -p 4 -timeout 20m $$(go list ./... | grep -v '/e2e')
 ifdef MESHNODE_PYTHON_OLDER
 	MESHNODE_PYTHON=$$MESHNODE_PYTHON_OLDER go test -timeout 20m -run '$(OF_MANIM)' ./renderer/manim
 endif
-	CGO_ENABLED=1 go test -race -short -timeout 20m -skip '^Test(Explore|Random|Bugs)$$' $(RACE)  # of one goroutine, and long
+	CGO_ENABLED=1 go test -race -short -p 4 -timeout 20m -skip '^Test(Explore|Random|Bugs)$$' $(RACE)  # of one goroutine, and long
 	go test -count=1 -timeout 20m ./e2e/...
 
 bench: setup-for-demo

@@ -32,6 +32,7 @@ class Moody(Scene):
 `
 
 func TestPlannedAgain(t *testing.T) {
+	t.Parallel()
 	r := realRenderer(t)
 	defer r.Close()
 	dir := t.TempDir()

@@ -15,6 +15,7 @@ import (
 // TestDrawnAhead: cells of a play are drawn before its walk has come to its end,
 // and count like others.
 func TestDrawnAhead(t *testing.T) {
+	t.Parallel()
 	r := realRenderer(t)
 	defer r.Close()
 	e, err := r.start(t.Context(), renderer.Own, firstOf(t, r), "0")

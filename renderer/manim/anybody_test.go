@@ -133,6 +133,7 @@ func cellBytes(t *testing.T, e renderer.Engine, cell uint32) ([]byte, error) {
 // TestAnybodysScenes renders scenes that read files in many ways in a sandbox,
 // which sees nothing of the submitter's computer, and compares every byte.
 func TestAnybodysScenes(t *testing.T) {
+	t.Parallel()
 	p := newProject(t)
 	r := realRenderer(t)
 	defer r.Close()
@@ -206,6 +207,7 @@ func TestAnybodysScenes(t *testing.T) {
 // TestFilesNotToBeHad: a file that cannot be brought fails the cell with the
 // reason, and one that is hidden is not even asked for.
 func TestFilesNotToBeHad(t *testing.T) {
+	t.Parallel()
 	p := newProject(t)
 	r := realRenderer(t)
 	defer r.Close()

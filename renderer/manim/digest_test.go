@@ -10,6 +10,7 @@ import (
 
 // TestDigests: what the digests tell apart, and what not.
 func TestDigests(t *testing.T) {
+	t.Parallel()
 	python := os.Getenv("MESHNODE_PYTHON")
 	if python == "" {
 		t.Skip("MESHNODE_PYTHON names no Python with Manim")

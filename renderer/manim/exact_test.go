@@ -21,6 +21,7 @@ import (
 // TestFramesEqualStock compares the engine with stock Manim, frame by frame,
 // over scenes that cutting or forking could get wrong.
 func TestFramesEqualStock(t *testing.T) {
+	t.Parallel()
 	python := os.Getenv("MESHNODE_PYTHON")
 	if python == "" {
 		t.Skip("MESHNODE_PYTHON names no Python with Manim")
@@ -114,6 +115,7 @@ func TestPartsOfPlays(t *testing.T) {
 // TestBakedConfiguration: what Manim takes from manim.cfg when it is imported
 // reaches a sandboxed walker too, which must become a fresh process for it.
 func TestBakedConfiguration(t *testing.T) {
+	t.Parallel()
 	r := realRenderer(t)
 	defer r.Close()
 	if _, err := r.Sandbox(t.Context()); err != nil {

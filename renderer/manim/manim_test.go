@@ -82,6 +82,7 @@ func writeScenes(t *testing.T, dir string) {
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	if _, err := realRenderer(t).Sandbox(t.Context()); err != nil {
 		t.Skip(err)
 	}
@@ -100,6 +101,7 @@ func TestConformance(t *testing.T) {
 }
 
 func TestSelfTestIsRepeatable(t *testing.T) {
+	t.Parallel()
 	one, other := realRenderer(t), realRenderer(t)
 	defer one.Close()
 	defer other.Close()

@@ -14,6 +14,7 @@ import (
 // TestPlanSaysWhatCanBeWatched: only an mp4 of cells alone, and whether Manim
 // would open it.
 func TestPlanSaysWhatCanBeWatched(t *testing.T) {
+	t.Parallel()
 	const script = `
 from manim import *
 

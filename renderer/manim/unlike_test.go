@@ -34,6 +34,7 @@ func planUnlike(t *testing.T, r *Renderer, dir, scene string, req renderer.Reque
 // every walk, or a walk that differs is found out before a cell of it counts; a
 // second walk on the same computer tells whose fault it is.
 func TestWalksAreCompared(t *testing.T) {
+	t.Parallel()
 	r := realRenderer(t)
 	t.Cleanup(func() { r.Close() })
 	if _, err := r.Sandbox(t.Context()); err != nil {
@@ -101,6 +102,7 @@ func TestWalksAreCompared(t *testing.T) {
 
 // TestQuestionsAreRefused: nobody could answer them.
 func TestQuestionsAreRefused(t *testing.T) {
+	t.Parallel()
 	r := realRenderer(t)
 	defer r.Close()
 	dir, err := filepath.Abs("testdata/scenes")
