@@ -70,7 +70,6 @@ class Hub:
         self.slots = 1
         self.wanted: list[int] = []  # cells asked for and not yet given to a walker, in the order of asking
         self.ahead = 0  # cells drawn at a time before anybody has asked, while the plan is made
-        self.begun = False  # the last play is one that the leader still walks
         self.early: list[dict] = []  # cells drawn so, until the plan is there to compare them with
         self.may_fork = True
         self.lacking: dict[str, list[Body]] = {}  # files of the project that walkers wait for
@@ -305,7 +304,6 @@ class Hub:
             self.take_back(body)
         elif kind == "restart":
             self.plays, self.cells, self.wanted, self.early, body.leader = [], [], [], [], False
-            self.begun = False
             self.pipes.send(
                 {"t": "restart", "text": "the scene looks at its own pixels: every frame is drawn"}
             )
@@ -326,12 +324,10 @@ class Hub:
             self.tell_early()
             self.pipes.send(message)
         elif kind == "begun":
-            self.begun = True
             self.draw_ahead(message)
         elif kind == "play":
-            if not self.begun:
+            if message["play"] == len(self.plays):  # its length was not known when it began
                 self.draw_ahead(message)
-            self.begun = False
             message.pop("fps")
             self.pipes.send(message)
         else:
