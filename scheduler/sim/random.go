@@ -173,13 +173,18 @@ func (g *generator) work() {
 // some is how many nodes one kind of fault strikes.
 func (g *generator) some() int { return 1 + g.rng.IntN(1+len(g.Nodes)/4) }
 
-func (g *generator) crash(n int) {
-	at := g.within(3, 65)
-	if g.chance(0.5) {
+// kill ends a node, with that chance between two actions of a step.
+func (g *generator) kill(at time.Duration, n int, amid float64) {
+	if g.chance(amid) {
 		g.at(at, "kill", n, 1+g.rng.IntN(30))
 	} else {
 		g.at(at, "kill", n)
 	}
+}
+
+func (g *generator) crash(n int) {
+	at := g.within(3, 65)
+	g.kill(at, n, 0.5)
 	g.at(at+g.within(1.1, 30), "start", n)
 }
 
@@ -205,11 +210,7 @@ func (g *generator) submitterCrashes() {
 	for range 1 + g.rng.IntN(2) {
 		by := g.Jobs[g.rng.IntN(len(g.Jobs))].By
 		at := g.within(5, 50)
-		if g.chance(0.7) {
-			g.at(at, "kill", by, 1+g.rng.IntN(30))
-		} else {
-			g.at(at, "kill", by)
-		}
+		g.kill(at, by, 0.7)
 		g.at(at+g.within(1.1, 20), "start", by)
 		g.at(74*time.Second, "start", by)
 	}
