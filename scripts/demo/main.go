@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// Demo makes three computers of this one and lets them render
+// Command demo makes three computers of this one and lets them render
 // examples/mesh.py together. Each is a network namespace with an address of its
 // own, and the three nodes on them find each other by mDNS alone. Where
 // namespaces are not permitted, it says so, and the nodes share the loopback
