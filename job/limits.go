@@ -2,6 +2,8 @@
 
 package job
 
+import "strings"
+
 // Limits on what other nodes may send. They bound memory, not usefulness: a
 // four-hour film at 60 fps has 864,000 frames and about 14,400 cells.
 const (
@@ -28,3 +30,11 @@ const (
 	MaxLeft     = 4 * MaxCells // cells left in one Progress, of all its claims
 	MaxPackages = 256          // packages of an environment, or of a need
 )
+
+// Clip cuts a text for people to MaxText bytes, between two letters.
+func Clip(text string) string {
+	if len(text) <= MaxText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:MaxText], "")
+}

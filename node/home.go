@@ -5,6 +5,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -80,6 +81,11 @@ func lockHome(dir string) (*home, error) {
 }
 
 func (h *home) path(name string) string { return filepath.Join(h.dir, name) }
+
+// openRecords opens the node's records. The caller closes them, before the home.
+func (h *home) openRecords(log *slog.Logger) (*database, error) {
+	return openDatabase(h.path("state.db"), log)
+}
 
 // Close gives up the lock.
 func (h *home) Close() error { return h.lock.Close() }

@@ -58,7 +58,7 @@ func newLender(plan *renderer.Plan) *lender {
 func (n *Node) lend(ctx context.Context, asked job.Signed) job.Message {
 	m := asked.Msg.(*job.Missing)
 	refuse := func(reason string) *job.Supplied {
-		return &job.Supplied{Job: m.Job, Path: m.Path, Reason: strings.ToValidUTF8(reason[:min(len(reason), job.MaxText)], "")}
+		return &job.Supplied{Job: m.Job, Path: m.Path, Reason: job.Clip(reason)}
 	}
 	var l *lender
 	n.toPublication(m.Job, func(p *publication) { l = p.lender })

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"meshnode/job"
@@ -185,17 +184,15 @@ func (n *Node) abandon() {
 // "": nothing.
 func (n *Node) setTrouble(reason string) {
 	n.mu.Lock()
-	n.trouble = strings.ToValidUTF8(reason[:min(len(reason), job.MaxText)], "")
+	n.trouble = job.Clip(reason)
 	n.mu.Unlock()
 	n.tasks.Go(func() { n.warnAdvert(func(*job.Advert) {}) })
 }
 
 // introduce tells a scheduler that knows nobody who is there.
 func (n *Node) introduce() {
-	for _, p := range n.parts.Network.Peers() {
-		if advert, err := job.DecodeAdvert(p.Advert); err == nil {
-			n.post(scheduler.PeerJoined{Peer: p.ID, Advert: advert})
-		}
+	for _, p := range n.Peers() {
+		n.post(scheduler.PeerJoined{Peer: p.ID, Advert: p.Advert})
 	}
 }
 

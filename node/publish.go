@@ -104,11 +104,7 @@ func (n *Node) job(ctx context.Context, req PublishRequest, emit func(Event)) (E
 	n.mu.Lock()
 	delete(n.published, p.nonce)
 	n.mu.Unlock()
-	if p.engine != nil {
-		if err := p.engine.Close(); err != nil {
-			n.log.Warn("engine not closed", "job", p.id.Short(), "err", err)
-		}
-	}
+	n.closeEngine(p.engine, p.id)
 	return last, err
 }
 
@@ -117,7 +113,7 @@ func (n *Node) over(id job.ID, nonce job.Nonce, last Event) {
 	if id != "" && last.Event == "finished" {
 		n.post(scheduler.Assembled{Job: id})
 	} else { // of a still, or a dry run: nobody is called any more
-		n.post(scheduler.Abort{Nonce: nonce, Reason: last.Text[:min(len(last.Text), job.MaxText)]})
+		n.post(scheduler.Abort{Nonce: nonce, Reason: last.Text})
 	}
 }
 
@@ -229,24 +225,27 @@ func (n *Node) walk(ctx context.Context, p *publication, req PublishRequest, fin
 	if p.engine, err = n.parts.Renderer.Take(ctx, renderer.Own, fingerprint); err != nil {
 		return nil, err
 	}
-	ahead := 0
+	order := req.toPlan()
+	order.Alone = alone
+	order.Console = func(line string) { p.emit(Event{Event: "log", Text: line}) }
 	if !req.DryRun && !alone {
-		ahead = n.drawnAhead(req)
+		order.Ahead = n.drawnAhead(req)
 	}
 	p.emit(Event{Event: "planning"})
 	told := time.Now()
-	return p.engine.Plan(ctx, renderer.Request{
-		Args: req.Args, Dir: req.Dir, Env: req.Env, Scene: req.scene, Input: req.Input, CellFrames: req.CellFrames,
-		Assets:  req.Assets,
-		Ahead:   ahead,
-		Alone:   alone,
-		Console: func(line string) { p.emit(Event{Event: "log", Text: line}) },
-	}, func(at renderer.PlanProgress) {
+	return p.engine.Plan(ctx, order, func(at renderer.PlanProgress) {
 		if time.Since(told) >= progressEvery/2 {
 			told = time.Now()
 			p.emit(Event{Event: "planning", Plays: at.Plays, Frames: at.Frames, Name: at.Name})
 		}
 	})
+}
+
+// toPlan is what a renderer is to plan for a request.
+func (req *PublishRequest) toPlan() renderer.Request {
+	return renderer.Request{
+		Args: req.Args, Dir: req.Dir, Env: req.Env, Scene: req.scene, Input: req.Input, CellFrames: req.CellFrames, Assets: req.Assets,
+	}
 }
 
 // drawnAhead is how many cells are drawn here at a time while a job is planned. Where

@@ -62,7 +62,7 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(Event)
 // ended.
 func (n *Node) begin(req PublishRequest) (r *request, last Event) {
 	if req.Ticket == "" {
-		req.Ticket = strings.ToLower(rand.Text())
+		req.Ticket = NewTicket()
 	}
 	if err := checkTicket(req.Ticket); err != nil {
 		return nil, Event{Event: "failed", Kind: FailedUsage, Text: err.Error()}
@@ -89,6 +89,9 @@ func (n *Node) begin(req PublishRequest) (r *request, last Event) {
 	n.carryOn(r)
 	return r, last
 }
+
+// NewTicket returns a ticket that no other request has.
+func NewTicket() string { return strings.ToLower(rand.Text()) }
 
 // checkTicket keeps tickets to what can be part of a record's name.
 func checkTicket(ticket string) error {

@@ -34,7 +34,7 @@ func (n *Node) followResources() {
 	close(n.readiness.known)
 	if err != nil {
 		n.log.Warn("this node does not render", "reason", err)
-		n.warnAdvert(func(a *job.Advert) { a.Lacks = short(err) })
+		n.warnAdvert(func(a *job.Advert) { a.Lacks = job.Clip(err.Error()) })
 	} else {
 		n.parts.Renderer.Warm(renderer.Own, envs[0].Fingerprint)
 		n.keepKnown(envs)
@@ -43,7 +43,7 @@ func (n *Node) followResources() {
 		n.warnAdvert(func(a *job.Advert) {
 			a.Environments, a.Sandbox, a.Lacks = envs, tier, ""
 			if err != nil {
-				a.Sandbox, a.Lacks = "none", short(err)
+				a.Sandbox, a.Lacks = "none", job.Clip(err.Error())
 			}
 		})
 		switch {
@@ -116,12 +116,6 @@ func (n *Node) beSick(reason string) {
 		n.log.Error("not rendering for others for a while", "reason", reason)
 	}
 	n.warnAdvert(func(a *job.Advert) { a.Sick = reason })
-}
-
-// short returns what an advert can carry of an error.
-func short(err error) string {
-	text := err.Error()
-	return text[:min(len(text), job.MaxText)]
 }
 
 // renderers names environments for people.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -239,7 +240,8 @@ const maxPlans = 3
 // planAgain makes the plan of a job of this node once more, in a new engine: the one
 // that had made it is gone. w.mu is held.
 func (n *Node) planAgain(ctx context.Context, w *work) (renderer.Engine, error) {
-	p := n.publicationOf(w.job)
+	var p *publication
+	n.toPublication(w.job, func(found *publication) { p = found })
 	if p == nil {
 		return nil, errors.New("the job is over")
 	}
@@ -278,20 +280,18 @@ func (n *Node) planOnceMore(ctx context.Context, w *work, p *publication) (rende
 		return nil, err
 	}
 	planned := make(chan struct{}) // what the scene prints while it is planned was told before
-	plan, err := engine.Plan(ctx, renderer.Request{
-		Args: p.req.Args, Dir: p.req.Dir, Env: p.req.Env, Scene: p.req.scene, Input: p.req.Input, CellFrames: p.req.CellFrames,
-		Assets: p.req.Assets,
-		Again: &renderer.Earlier{Spec: w.man.Spec, Plays: w.man.Plays, File: func(path string) ([]byte, error) {
-			return n.readAsset(fetching, assets, path)
-		}},
-		Console: func(line string) {
-			select {
-			case <-planned:
-				n.news(p, Event{Event: "log", Text: line})
-			default:
-			}
-		},
-	}, nil)
+	again := p.req.toPlan()
+	again.Again = &renderer.Earlier{Spec: w.man.Spec, Plays: w.man.Plays, File: func(path string) ([]byte, error) {
+		return n.readAsset(fetching, assets, path)
+	}}
+	again.Console = func(line string) {
+		select {
+		case <-planned:
+			n.news(p, Event{Event: "log", Text: line})
+		default:
+		}
+	}
+	plan, err := engine.Plan(ctx, again, nil)
 	if err == nil {
 		err = n.sameFiles(ctx, w.man, plan)
 	}
@@ -321,18 +321,10 @@ func (n *Node) sameFiles(ctx context.Context, m *job.Manifest, plan *renderer.Pl
 // readAsset returns a file of a job's assets.
 func (n *Node) readAsset(ctx context.Context, assets *job.FileSet, path string) ([]byte, error) {
 	for _, f := range assets.Files {
-		if f.Path != path {
-			continue
+		if f.Path == path {
+			stored := &storedFile{ctx: ctx, store: n.parts.Store, file: f}
+			return io.ReadAll(io.NewSectionReader(stored, 0, int64(f.Size)))
 		}
-		var data []byte
-		for _, cid := range f.Blocks {
-			block, err := n.parts.Store.Block(ctx, cid, nil)
-			if err != nil {
-				return nil, err
-			}
-			data = append(data, block...)
-		}
-		return data, nil
 	}
 	return nil, fmt.Errorf("the job has no file %s", path)
 }
@@ -343,16 +335,4 @@ func (n *Node) news(p *publication, e Event) {
 	emit := p.emit
 	n.mu.Unlock()
 	emit(e)
-}
-
-// publicationOf returns a job of this node; nil: it is over.
-func (n *Node) publicationOf(id job.ID) *publication {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for _, p := range n.published {
-		if p.id == id && id != "" {
-			return p
-		}
-	}
-	return nil
 }

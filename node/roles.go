@@ -181,7 +181,7 @@ func withRoles(dir string, do func(*roles) error) error {
 		return err
 	}
 	defer h.Close()
-	records, err := openDatabase(h.path("state.db"), slog.New(slog.DiscardHandler))
+	records, err := h.openRecords(slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 }
 
 func start(ctx context.Context, cfg Config, h *home) (*Node, error) {
-	records, err := openDatabase(h.path("state.db"), cfg.Log)
+	records, err := h.openRecords(cfg.Log)
 	if err != nil {
 		return nil, err
 	}

@@ -215,8 +215,9 @@ func (n *Node) renderCell(ctx context.Context, w *work, cell uint32) (scheduler.
 // outputs returns the files of a cell, which an engine has named, after a look at
 // each. One is open at a time: a stranger's engine may name many.
 func outputs(out *os.Root, names []string, m *job.Manifest, cell uint32) ([]blockstore.Source, error) {
-	most, left := outputFiles(m, cell), outputLimit(m, cell)
-	if len(names) > most {
+	frames := framesOf(m, cell)
+	left := limitOf(m, frames)
+	if most := max(1, int(frames)); len(names) > most { // a film, or a picture for each frame
 		return nil, fmt.Errorf("cell %d: %d files, at most %d allowed", cell, len(names), most)
 	}
 	sources := make([]blockstore.Source, len(names))
@@ -236,14 +237,13 @@ func outputs(out *os.Root, names []string, m *job.Manifest, cell uint32) ([]bloc
 	return sources, nil
 }
 
-// outputFiles bounds the files of a cell: a film, or a picture for each frame.
-func outputFiles(m *job.Manifest, cell uint32) int { return max(1, int(framesOf(m, cell))) }
+// outputLimit bounds the bytes of a cell.
+func outputLimit(m *job.Manifest, cell uint32) int64 { return limitOf(m, framesOf(m, cell)) }
 
-// outputLimit bounds the bytes of a cell: no output is larger than its raw
-// pictures, and a little for containers.
-func outputLimit(m *job.Manifest, cell uint32) int64 {
-	frames := max(1, framesOf(m, cell))
-	return min(job.MaxSetSize, 16<<20+frames*int64(m.Width)*int64(m.Height)*4*11/10)
+// limitOf bounds the bytes of a cell of so many frames: no output is larger than its
+// raw pictures, and a little for containers.
+func limitOf(m *job.Manifest, frames int64) int64 {
+	return min(job.MaxSetSize, 16<<20+max(1, frames)*int64(m.Width)*int64(m.Height)*4*11/10)
 }
 
 // framesOf returns the length of a cell, 0 if there is none of that number.
@@ -293,8 +293,16 @@ func (n *Node) dropEngine(w *work, engine renderer.Engine) {
 		return
 	}
 	w.engine = nil
+	n.closeEngine(engine, w.job)
+}
+
+// closeEngine closes the engine of a job, if there is one.
+func (n *Node) closeEngine(engine renderer.Engine, id job.ID) {
+	if engine == nil {
+		return
+	}
 	if err := engine.Close(); err != nil {
-		n.log.Warn("engine not closed", "job", w.job.Short(), "err", err)
+		n.log.Warn("engine not closed", "job", id.Short(), "err", err)
 	}
 }
 
@@ -365,11 +373,7 @@ func (n *Node) endWork(id job.ID, then func()) {
 	n.tasks.Go(func() {
 		if w != nil {
 			w.tasks.Wait()
-			if w.engine != nil {
-				if err := w.engine.Close(); err != nil {
-					n.log.Warn("engine not closed", "job", id.Short(), "err", err)
-				}
-			}
+			n.closeEngine(w.engine, id)
 		}
 		then()
 	})

@@ -48,7 +48,7 @@ func (s *Scheduler) alone(j *openJob, reason string) {
 	if j.mine.assembling {
 		return // all cells are there, of walks that are the plan's
 	}
-	cancel := &job.Cancel{Job: j.id, Nonce: j.manifest.Nonce, Reason: clip(reason)}
+	cancel := &job.Cancel{Job: j.id, Nonce: j.manifest.Nonce, Reason: job.Clip(reason)}
 	s.forget(j, job.Signed{From: s.self, Msg: cancel}) // first: after a crash it must not go on
 	s.do(Publish{cancel}, RenderAlone{j.id, firstLine(reason)})
 }

@@ -66,7 +66,7 @@ func (s *Scheduler) failedHere(j *openJob, cell uint32, cause job.Cause, reason 
 	s.release(j, cell, s.self, gen)
 	j.noteFailure(s.self, cell, gen, s.now)
 	s.recordClaims(j)
-	s.do(Publish{&job.Released{Job: j.id, Range: job.Range{A: cell, B: cell + 1}, Gen: gen, Cause: cause, Reason: clip(reason)}})
+	s.do(Publish{&job.Released{Job: j.id, Range: job.Range{A: cell, B: cell + 1}, Gen: gen, Cause: cause, Reason: job.Clip(reason)}})
 	s.failedBy(j, s.self, cell, cause, reason)
 }
 

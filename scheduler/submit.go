@@ -5,7 +5,6 @@ package scheduler
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"meshnode/job"
@@ -154,7 +153,7 @@ func (s *Scheduler) open(ev Submit) {
 func (s *Scheduler) abort(ev Abort) {
 	if c := s.planning(ev.Nonce); c != nil {
 		s.plans = slices.DeleteFunc(s.plans, func(p *planning) bool { return p == c })
-		s.do(Publish{&job.Cancel{Nonce: ev.Nonce, Reason: clip(ev.Reason)}})
+		s.do(Publish{&job.Cancel{Nonce: ev.Nonce, Reason: job.Clip(ev.Reason)}})
 		return
 	}
 	for _, j := range s.jobs {
@@ -167,17 +166,9 @@ func (s *Scheduler) abort(ev Abort) {
 
 // fail ends a job of this node without a film.
 func (s *Scheduler) fail(j *openJob, reason string) {
-	cancel := &job.Cancel{Job: j.id, Nonce: j.manifest.Nonce, Reason: clip(reason)}
+	cancel := &job.Cancel{Job: j.id, Nonce: j.manifest.Nonce, Reason: job.Clip(reason)}
 	s.forget(j, job.Signed{From: s.self, Msg: cancel}) // first: after a crash it must not go on
 	s.do(Publish{cancel}, Fail{j.id, reason})
-}
-
-// clip cuts a reason to what a message may carry.
-func clip(reason string) string {
-	if len(reason) <= job.MaxText {
-		return reason
-	}
-	return strings.ToValidUTF8(reason[:job.MaxText], "")
 }
 
 func (s *Scheduler) assembled(id job.ID) {

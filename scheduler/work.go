@@ -134,7 +134,7 @@ func (s *Scheduler) giveUp(j *openJob, cause job.Cause, reason string) {
 	}
 	s.recordClaims(j)
 	for _, c := range held {
-		s.do(Publish{&job.Released{Job: j.id, Range: c.Range, Gen: c.Gen, Cause: cause, Reason: clip(reason)}})
+		s.do(Publish{&job.Released{Job: j.id, Range: c.Range, Gen: c.Gen, Cause: cause, Reason: job.Clip(reason)}})
 	}
 }
 

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -107,7 +106,7 @@ func publish(c *cli.Context, in *invocation) error {
 		return err
 	}
 	if !in.dryRun {
-		req.Ticket = strings.ToLower(rand.Text()) // so that another node knows it, should this one die
+		req.Ticket = node.NewTicket() // so that another node knows it, should this one die
 	}
 	report := newReporter(c, in, begun)
 	defer report.end()
