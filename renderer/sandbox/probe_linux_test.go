@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -32,24 +33,31 @@ const reachableStage = "SANDBOX_TEST_REACHABLE"
 // user of root's jobs can reach: go test keeps its own to its user, as root's home
 // keeps Manim. TestManim shows Manim in Basic where that user can reach it.
 func probeReachable(t *testing.T) {
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	program, err := os.ReadFile(self)
-	if err != nil {
-		t.Fatal(err)
-	}
 	reachable := scratch(t)
-	if err := os.WriteFile(reachable, program, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	copySelf(t, reachable)
 	cmd := exec.CommandContext(t.Context(), reachable, "-test.run=^TestProbe$/^basic$", "-test.v")
 	cmd.Env = append(os.Environ(), reachableStage+"=1", "MESHNODE_PYTHON=")
 	text, err := cmd.CombinedOutput()
 	t.Logf("%s", text)
 	if err != nil || !strings.Contains(string(text), "--- PASS: TestProbe/basic") {
 		t.Errorf("the probes in %s: %v", reachable, err)
+	}
+}
+
+// copySelf writes this test program to name. No process is begun meanwhile: a child
+// of a test beside this one would hold the open file, and a program that is open for
+// writing cannot be run.
+func copySelf(t *testing.T, name string) {
+	t.Helper()
+	program, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	syscall.ForkLock.RLock()
+	err = os.WriteFile(name, program, 0o755)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
