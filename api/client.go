@@ -79,6 +79,12 @@ func (c *Client) Watch(ctx context.Context, id string, on func(node.Event)) erro
 	return c.events(ctx, http.MethodGet, "/v1/jobs/"+url.PathEscape(id)+"/watch", nil, on)
 }
 
+// Finish makes a film of another node's job, req.Job, here. It returns as Publish does;
+// ending ctx ends nothing else.
+func (c *Client) Finish(ctx context.Context, req node.FinishRequest, on func(node.Event)) error {
+	return c.events(ctx, http.MethodPost, "/v1/jobs/"+url.PathEscape(req.Job)+"/finish", req, on)
+}
+
 // Explain plans a scene and draws samples of it, and calls on for each event, in
 // order, the last of which is "explained" or "failed". The latter is not an error
 // of Explain.

@@ -133,6 +133,7 @@ func (s *server) routes() http.Handler {
 		w.WriteHeader(http.StatusNoContent)
 	})
 	mux.HandleFunc("GET /v1/jobs/{id}/watch", s.watch)
+	mux.HandleFunc("POST /v1/jobs/{id}/finish", s.finish)
 	mux.HandleFunc("POST /v1/jobs/{id}/follow", s.follow)
 	mux.HandleFunc("POST /v1/pause", func(w http.ResponseWriter, r *http.Request) {
 		var body struct {
@@ -237,6 +238,23 @@ func events(w http.ResponseWriter) func(node.Event) {
 func (s *server) watch(w http.ResponseWriter, r *http.Request) {
 	defer s.client()()
 	if err := s.node.Watch(r.Context(), r.PathValue("id"), events(w)); err != nil {
+		fail(w, http.StatusNotFound, err)
+	}
+}
+
+// finish streams the events of a film of another node's job, which is made here.
+func (s *server) finish(w http.ResponseWriter, r *http.Request) {
+	var req node.FinishRequest
+	if !read(w, r, &req) {
+		return
+	}
+	if !filepath.IsAbs(req.Dir) || req.File != "" && !filepath.IsAbs(req.File) {
+		fail(w, http.StatusBadRequest, fmt.Errorf("dir %q or file %q is not absolute", req.Dir, req.File))
+		return
+	}
+	defer s.client()()
+	req.Job = r.PathValue("id")
+	if err := s.node.Finish(r.Context(), req, events(w)); err != nil {
 		fail(w, http.StatusNotFound, err)
 	}
 }

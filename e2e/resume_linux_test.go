@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -130,5 +131,31 @@ func TestWorkerKilledAndBack(t *testing.T) {
 	m.computers[1].start("--slots", "1")
 	e := p.finished()
 	sameFilm(t, e)
+	m.forget()
+}
+
+// The submitter's computer does not come back: another one makes the film.
+func TestFinishElsewhere(t *testing.T) {
+	slowFilmOf(t)
+	m := houseOf(t)
+	p := m.computers[0].publish(slowArgs...)
+	p.collected(0.3)
+	id := p.planned().Job
+	p.kill()
+	m.computers[0].stop(syscall.SIGKILL)
+	p.code()
+	if a := m.computers[1].do("finish", "nonesuch"); a.code != 1 || !strings.Contains(a.err, "no job of another node") {
+		t.Errorf("finish of no job: exit code %d\n%s", a.code, a.err)
+	}
+	film := filepath.Join(folder(t), "rescued.mp4")
+	a := m.computers[1].do("finish", "--output", film, id)
+	if a.code != 0 || !strings.Contains(a.err, film) {
+		t.Fatalf("finish: exit code %d\n%s", a.code, a.err)
+	}
+	m.noStrays()
+	m.computers[0].start("--slots", "1") // after all, and goes on
+	whole := m.computers[0].watched(id)
+	sameFilm(t, whole)
+	samePictures(t, film, whole.File)
 	m.forget()
 }

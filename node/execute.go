@@ -47,6 +47,7 @@ func (n *Node) execute(a scheduler.Action) {
 		n.collect(a)
 	case scheduler.Assemble:
 		n.toPublication(a.Job, func(p *publication) { deliver(p.cells, a.Cells) })
+		n.toFinish(a.Job, a.Cells)
 	case scheduler.Release:
 		n.release(a.Job)
 	case scheduler.Rewalk:

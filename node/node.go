@@ -69,6 +69,8 @@ type Node struct {
 	requests  map[string]*request // by ticket
 	history   []ending            // of jobs published here, oldest first
 
+	finishings map[job.ID]*finishing // films of other nodes' jobs that are made here
+
 	remembering sync.Mutex // held while history grows; taken before mu
 	names       map[job.PeerID]string
 }
@@ -79,7 +81,7 @@ func New(parts Parts) (*Node, error) {
 		parts: parts, self: parts.Network.Self(), log: parts.Log, start: time.Now(),
 		events: make(chan scheduler.Event, queueLength), asks: make(chan func(*scheduler.Scheduler)), down: make(chan struct{}),
 		advert: parts.Advert, works: make(map[job.ID]*work), published: make(map[job.Nonce]*publication),
-		streams: make(map[job.ID]*stream), requests: make(map[string]*request),
+		streams: make(map[job.ID]*stream), requests: make(map[string]*request), finishings: make(map[job.ID]*finishing),
 		names: map[job.PeerID]string{parts.Network.Self(): parts.Advert.Name},
 	}
 	n.asked.waiting = make(map[uint64]chan []byte)

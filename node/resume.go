@@ -23,6 +23,7 @@ import (
 //	request/<ticket>              PublishRequest: what a client has asked for
 //	request/<ticket>/scenes       the names of its scenes, if there are several
 //	request/<ticket>/job/<scene>  sceneRecord: a job that was offered, or is over
+//	finish/<job>                  FinishRequest: the film of another node's job
 //
 // The scheduler's own records of jobs lie beside them ("job/…").
 
@@ -123,7 +124,7 @@ func (n *Node) findLeft(ctx context.Context) (*left, error) {
 	if err := n.keepOnly(ctx, l); err != nil {
 		return nil, err
 	}
-	return l, n.findRequests(l)
+	return l, errors.Join(n.findRequests(l), n.finishLeft(l.open))
 }
 
 // keepOnly frees the blocks of jobs that are over, and has those at hand that were

@@ -345,6 +345,7 @@ func (n *Node) drop(a scheduler.Drop) {
 // release ends the node's part in a job that is over, and frees its blocks.
 func (n *Node) release(id job.ID) {
 	n.log.Debug("job released", "job", id.Short())
+	n.finishNothing(id)
 	n.endWork(id, func() {
 		n.endStream(id) // those who watch it need its blocks
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(n.ctx), 10*time.Second)

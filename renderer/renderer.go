@@ -94,7 +94,8 @@ const (
 )
 
 // Engine is one process tree that works on one job. After Plan (on the
-// submitter) or Load (elsewhere) it renders cells, several at a time.
+// submitter) or Load (elsewhere) it renders cells, several at a time; Join only
+// makes a film of them.
 type Engine interface {
 	// Plan walks the user's scene as the program itself would run it, without
 	// drawing. It returns a *SceneError or a *UsageError for the user's own
@@ -108,8 +109,8 @@ type Engine interface {
 	// among them; it ends with the engine.
 	Load(ctx context.Context, m *job.Manifest, missing Missing) error
 
-	// In is the folder from which Load reads the job's assets. The caller
-	// exports the file set into it first.
+	// In is the folder from which Load reads the job's assets, and Join the cells.
+	// The caller exports them into it first.
 	In() *os.Root
 
 	// Render draws and encodes one cell and returns when its files are complete
@@ -126,6 +127,12 @@ type Engine interface {
 	// relative to Out, through the program's own writer. The program then shows
 	// the film if the user asked for that, unless he has been shown it already.
 	Assemble(ctx context.Context, cells map[uint32][]string, shown bool) (*Film, error)
+
+	// Join makes a film of the cells of a job alone, in place of Plan or Load: their
+	// files, which the caller exports into In first and names relative to it, one
+	// behind the other. What only the plan has, such as sound, is lacking. It
+	// returns the film's files, relative to Out; a sequence of pictures is many.
+	Join(ctx context.Context, m *job.Manifest, cells map[uint32][]string) ([]string, error)
 
 	// Check, after Plan, walks the scene once more in another process and returns
 	// nil when it plays as planned, an error that wraps ErrDiverged and tells what

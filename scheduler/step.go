@@ -251,7 +251,7 @@ type (
 		From []job.PeerID
 	}
 	// Assemble says that all cells of a job of this node are collected; or, after
-	// Finish, that those of another's are here: that is planned again first.
+	// Finish, that those of another's are here: a film is made of them alone.
 	Assemble struct {
 		Job   job.ID
 		Cells map[uint32]job.CID

@@ -148,13 +148,40 @@ func (e *engine) Render(ctx context.Context, cell uint32) (*renderer.Rendered, e
 // Assemble implements renderer.Engine.
 func (e *engine) Assemble(ctx context.Context, cells map[uint32][]string, shown bool) (*renderer.Film, error) {
 	h := e.current()
-	out := h.proc.Dirs().Out
+	return h.assemble(ctx, h.proc.Dirs().Out, cells, shown)
+}
+
+// Join implements renderer.Engine.
+func (e *engine) Join(ctx context.Context, m *job.Manifest, cells map[uint32][]string) ([]string, error) {
+	var s manifestSpec
+	if err := json.Unmarshal(m.Spec, &s); err != nil {
+		return nil, fmt.Errorf("manim: spec: %w", err)
+	}
+	if err := e.begin(ctx, e.hashSeed); err != nil {
+		return nil, err
+	}
+	h := e.current()
+	if err := h.proc.Give(); err != nil {
+		return nil, err
+	}
+	if err := h.pipe.send(map[string]any{"t": "join", "spec": s.Engine, "out": h.proc.Dirs().Out}); err != nil {
+		return nil, err
+	}
+	film, err := h.assemble(ctx, h.proc.Dirs().In, cells, false)
+	if err != nil {
+		return nil, err
+	}
+	return film.Files, nil
+}
+
+// assemble names the cells' files, which lie under dir, and waits for the film.
+func (h *hub) assemble(ctx context.Context, dir string, cells map[uint32][]string, shown bool) (*renderer.Film, error) {
 	for some := range slices.Chunk(slices.Sorted(maps.Keys(cells)), 1000) {
 		files := make(map[uint32][]string, len(some))
 		for _, cell := range some {
 			paths := make([]string, len(cells[cell]))
 			for i, name := range cells[cell] {
-				paths[i] = path.Join(filepath.ToSlash(out), name)
+				paths[i] = path.Join(filepath.ToSlash(dir), name)
 			}
 			files[cell] = paths
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -95,6 +96,20 @@ func TestConformance(t *testing.T) {
 		Broken: func(t *testing.T, dir string) []string {
 			writeScenes(t, dir)
 			return []string{"scenes.py", "Breaks", "-ql", "--media_dir", filepath.Join(dir, "media")}
+		},
+		Pictures: func(t *testing.T, film []byte) string {
+			name := filepath.Join(t.TempDir(), "film.mp4")
+			if err := os.WriteFile(name, film, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			const program = "import av, sys; [print(hash(f.to_ndarray().tobytes())) for f in av.open(sys.argv[1]).decode(video=0)]"
+			cmd := exec.Command(os.Getenv("MESHNODE_PYTHON"), "-c", program, name)
+			cmd.Env = append(os.Environ(), "PYTHONHASHSEED=0")
+			text, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v\n%s", err, text)
+			}
+			return string(text)
 		},
 		Limit: 2 * time.Minute,
 	})

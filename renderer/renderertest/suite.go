@@ -31,6 +31,8 @@ type Subject struct {
 	Scene func(t *testing.T, dir string) (args []string, cellFrames uint32)
 	// Broken does the same for a scene that fails in its own code.
 	Broken func(t *testing.T, dir string) (args []string)
+	// Pictures returns what all pictures of a film are equal by; nil: its bytes.
+	Pictures func(t *testing.T, film []byte) string
 	// Limit bounds each test.
 	Limit time.Duration
 }
@@ -124,7 +126,43 @@ func (p planned) missing(to renderer.Engine) renderer.Missing {
 func (s Subject) wholeJob(t *testing.T) {
 	ctx, r := s.start(t)
 	p := s.plan(ctx, t, r)
-	s.assemble(ctx, t, p.engine, s.cells(ctx, t, s.load(ctx, t, r, p), p.grid))
+	cells := s.cells(ctx, t, s.load(ctx, t, r, p), p.grid)
+	film := s.assemble(ctx, t, p.engine, cells)
+	if joined := s.join(ctx, t, r, p.man, cells); s.pictures(t, joined) != s.pictures(t, film) {
+		t.Error("joined without the plan, the film has other pictures")
+	}
+}
+
+// join makes the film in an engine that knows nothing but the cells, and returns its
+// first file.
+func (s Subject) join(ctx context.Context, t *testing.T, r renderer.Renderer, m *job.Manifest, cells map[uint32]map[string][]byte) []byte {
+	t.Helper()
+	e := take(ctx, t, r, renderer.Foreign)
+	defer e.Close()
+	files, err := e.Join(ctx, m, s.export(t, e.In(), cells))
+	if scene := (*renderer.SceneError)(nil); errors.As(err, &scene) {
+		t.Fatal(scene.Text)
+	}
+	if err != nil || len(files) == 0 {
+		t.Fatalf("join: %v, %v", files, err)
+	}
+	f, _, err := renderer.OpenOutput(e.Out(), files[0], 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func (s Subject) pictures(t *testing.T, film []byte) string {
+	if s.Pictures == nil {
+		return string(film)
+	}
+	return s.Pictures(t, film)
 }
 
 // cells renders all cells.
@@ -137,24 +175,29 @@ func (s Subject) cells(ctx context.Context, t *testing.T, worker renderer.Engine
 	return cells
 }
 
-// assemble makes the film, and returns its first file.
-func (s Subject) assemble(ctx context.Context, t *testing.T, e renderer.Engine, cells map[uint32]map[string][]byte) []byte {
+// export puts cells where an engine can join them, and returns their names there.
+func (s Subject) export(t *testing.T, dir *os.Root, cells map[uint32]map[string][]byte) map[uint32][]string {
 	t.Helper()
 	at := make(map[uint32][]string)
 	for cell, files := range cells {
 		for _, name := range slices.Sorted(maps.Keys(files)) {
-			// The submitter keeps each cell's files in a folder of its own.
 			to := filepath.ToSlash(filepath.Join("collected", filepath.Base(name)))
-			if err := e.Out().MkdirAll("collected", 0o700); err != nil {
+			if err := dir.MkdirAll("collected", 0o700); err != nil {
 				t.Fatal(err)
 			}
-			if err := e.Out().WriteFile(to, files[name], 0o600); err != nil {
+			if err := dir.WriteFile(to, files[name], 0o600); err != nil {
 				t.Fatal(err)
 			}
 			at[cell] = append(at[cell], to)
 		}
 	}
-	film, err := e.Assemble(ctx, at, false)
+	return at
+}
+
+// assemble makes the film, and returns its first file.
+func (s Subject) assemble(ctx context.Context, t *testing.T, e renderer.Engine, cells map[uint32]map[string][]byte) []byte {
+	t.Helper()
+	film, err := e.Assemble(ctx, s.export(t, e.Out(), cells), false)
 	if err != nil {
 		t.Fatalf("assemble: %v", err)
 	}

@@ -325,28 +325,51 @@ func (e *engine) Render(ctx context.Context, cell uint32) (*renderer.Rendered, e
 func (e *engine) Assemble(_ context.Context, cells map[uint32][]string, _ bool) (*renderer.Film, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var film bytes.Buffer
-	for _, c := range e.grid {
-		if e.alone {
-			film.Write(Bytes(e.scene, c.Index))
-			continue
+	var film []byte
+	var err error
+	if e.alone {
+		for _, c := range e.grid {
+			film = append(film, Bytes(e.scene, c.Index)...)
 		}
+	} else if film, err = join(e.out, e.grid, cells); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(e.film, film, 0o600); err != nil {
+		return nil, fmt.Errorf("synthetic: film: %w", err)
+	}
+	return &renderer.Film{Files: []string{e.film}}, nil
+}
+
+// Join makes the film that Assemble would.
+func (e *engine) Join(_ context.Context, m *job.Manifest, cells map[uint32][]string) ([]string, error) {
+	film, err := join(e.in, m.Grid(), cells)
+	if err != nil {
+		return nil, err
+	}
+	const name = "joined.film"
+	if err := e.out.WriteFile(name, film, 0o600); err != nil {
+		return nil, fmt.Errorf("synthetic: film: %w", err)
+	}
+	return []string{name}, nil
+}
+
+// join reads the cells' files.
+func join(dir *os.Root, grid []job.Cell, cells map[uint32][]string) ([]byte, error) {
+	var film []byte
+	for _, c := range grid {
 		names, ok := cells[c.Index]
 		if !ok {
 			return nil, fmt.Errorf("synthetic: cell %d is missing", c.Index)
 		}
 		for _, name := range names {
-			data, err := e.out.ReadFile(name)
+			data, err := dir.ReadFile(name)
 			if err != nil {
 				return nil, fmt.Errorf("synthetic: cell %d: %w", c.Index, err)
 			}
-			film.Write(data)
+			film = append(film, data...)
 		}
 	}
-	if err := os.WriteFile(e.film, film.Bytes(), 0o600); err != nil {
-		return nil, fmt.Errorf("synthetic: film: %w", err)
-	}
-	return &renderer.Film{Files: []string{e.film}}, nil
+	return film, nil
 }
 
 // Bytes returns the contents of a cell's file.

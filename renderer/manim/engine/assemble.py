@@ -26,6 +26,24 @@ def check_headers(cells: dict[int, list[str]]) -> None:
                 )
 
 
+def film(spec: dict[str, Any], cells: dict[int, list[str]], folder: Path) -> list[str]:
+    """Make a film of a job's cells (files by number) alone, and return its files relative to folder.
+
+    Manim's writer has no part in it: there is no sound, and no sections. Pictures are numbered from 0.
+    """
+    paths = [path for _, files in sorted(cells.items()) for path in files]
+    if spec["kind"] == "images":
+        names = [f"film/{number:04d}{Path(path).suffix}" for number, path in enumerate(paths)]
+        (folder / "film").mkdir()
+        for path, name in zip(paths, names, strict=True):
+            shutil.copyfile(path, folder / name)
+        return names
+    check_headers(cells)
+    name = f"film.{spec['encoder']['container']}"
+    join(paths, folder / name, spec["encoder"])
+    return [name]
+
+
 def join(cells: list[str], target: Path, encoder: dict[str, Any]) -> None:
     """Make one partial movie file of a play's cells, without encoding again.
 

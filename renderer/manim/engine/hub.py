@@ -54,7 +54,7 @@ def _take_standard_streams() -> tuple[int, int]:
 
 
 class Hub:
-    """One job: a plan of the user's own scene, or work on somebody's cells."""
+    """One job: a plan of the user's own scene, work on somebody's cells, or a film of them."""
 
     def __init__(self, pipes: Pipes) -> None:
         self.pipes = pipes
@@ -74,6 +74,7 @@ class Hub:
         self.may_fork = True
         self.lacking: dict[str, list[Body]] = {}  # files of the project that walkers wait for
         self.refused: dict[str, str] = {}  # those that cannot be had, and why
+        self.files: dict[int, list[str]] = {}  # of cells to join
         self.done = False
 
     def run(self) -> int:
@@ -112,6 +113,11 @@ class Hub:
             self.fps = self.spec["fps"]
             self.learn_plays(message["plays"])
             late.lay_out(Path(message["in"]))
+        elif kind == "join" and self.job is None:
+            self.begin(message)
+            self.spec = json.loads(message["spec"])
+        elif kind in ("cell_files", "assemble") and self.job is not None and self.job["t"] == "join":
+            self.join(message)
         elif kind == "given" and self.job is not None:
             self.give(message)
         elif kind == "work_plays" and self.job is not None:
@@ -226,6 +232,19 @@ class Hub:
             run.plan(walker, self.job)
 
         self.spawn(lead).leader = True
+
+    def join(self, message: dict) -> None:
+        """Note files of cells; when all are known, make the film of them in a process of its own."""
+        if message["t"] == "cell_files":
+            self.files.update((int(cell), paths) for cell, paths in message["cells"].items())
+            return
+
+        def film(walker: Any) -> None:
+            from . import assemble
+
+            walker.report({"t": "finished", "files": assemble.film(self.spec, self.files, self.folder)})
+
+        self.spawn(film).leader = True  # what goes wrong is told as of a plan
 
     def start_from_scratch(self, order: dict) -> Body:
         """A walker from before the first line, with its first order."""
