@@ -85,6 +85,20 @@ func (c *Client) Finish(ctx context.Context, req node.FinishRequest, on func(nod
 	return c.events(ctx, http.MethodPost, "/v1/jobs/"+url.PathEscape(req.Job)+"/finish", req, on)
 }
 
+// Bundle returns what the node knows of a job, named as for Cancel, as node.Bundle
+// writes it; with assets, the job's files too. The caller must close it.
+func (c *Client) Bundle(ctx context.Context, id string, assets bool) (io.ReadCloser, error) {
+	path := "/v1/jobs/" + url.PathEscape(id) + "/bundle"
+	if assets {
+		path += "?assets=1"
+	}
+	resp, err := c.open(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
+}
+
 // Explain plans a scene and draws samples of it, and calls on for each event, in
 // order, the last of which is "explained" or "failed". The latter is not an error
 // of Explain.

@@ -134,6 +134,7 @@ func (s *server) routes() http.Handler {
 	})
 	mux.HandleFunc("GET /v1/jobs/{id}/watch", s.watch)
 	mux.HandleFunc("POST /v1/jobs/{id}/finish", s.finish)
+	mux.HandleFunc("GET /v1/jobs/{id}/bundle", s.bundle)
 	mux.HandleFunc("POST /v1/jobs/{id}/follow", s.follow)
 	mux.HandleFunc("POST /v1/pause", func(w http.ResponseWriter, r *http.Request) {
 		var body struct {
@@ -256,6 +257,19 @@ func (s *server) finish(w http.ResponseWriter, r *http.Request) {
 	req.Job = r.PathValue("id")
 	if err := s.node.Finish(r.Context(), req, events(w)); err != nil {
 		fail(w, http.StatusNotFound, err)
+	}
+}
+
+// bundle sends what the node knows of a job. It is broken off, so that the client can
+// tell, when not all of it was to be had.
+func (s *server) bundle(w http.ResponseWriter, r *http.Request) {
+	if err := s.node.Known(r.PathValue("id")); err != nil {
+		fail(w, http.StatusNotFound, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/gzip")
+	if s.node.Bundle(r.Context(), r.PathValue("id"), r.URL.Query().Get("assets") != "", w) != nil {
+		panic(http.ErrAbortHandler)
 	}
 }
 

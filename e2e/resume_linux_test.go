@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -134,7 +135,8 @@ func TestWorkerKilledAndBack(t *testing.T) {
 	m.forget()
 }
 
-// The submitter's computer does not come back: another one makes the film.
+// The submitter's computer does not come back: another one makes the film. What was
+// decided on the way can be looked at.
 func TestFinishElsewhere(t *testing.T) {
 	slowFilmOf(t)
 	m := houseOf(t)
@@ -151,6 +153,13 @@ func TestFinishElsewhere(t *testing.T) {
 	a := m.computers[1].do("finish", "--output", film, id)
 	if a.code != 0 || !strings.Contains(a.err, film) {
 		t.Fatalf("finish: exit code %d\n%s", a.code, a.err)
+	}
+	bundle := filepath.Join(folder(t), "job.tar.gz")
+	if a := m.computers[1].do("bundle", "--output", bundle, id); a.code != 0 {
+		t.Fatalf("bundle: exit code %d\n%s", a.code, a.err)
+	}
+	if a := finish(t, exec.Command(program(), "replay", bundle)); a.code != 0 || !strings.Contains(a.out, " Finish ") || !strings.Contains(a.out, "> Assemble ") {
+		t.Errorf("replay: exit code %d\n%s\n%s", a.code, a.out, a.err)
 	}
 	m.noStrays()
 	m.computers[0].start("--slots", "1") // after all, and goes on

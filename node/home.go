@@ -19,6 +19,7 @@ import (
 //	peers.json     addresses last seen
 //	blocks/        the store
 //	state.db       durable state of jobs
+//	journal        what the scheduler was told, for Bundle; journal.before: in the run before
 //	environments/  installed renderers
 //	scratch/       engines' files; emptied at start
 //	api.sock       the local API

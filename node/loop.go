@@ -35,6 +35,11 @@ func (n *Node) loop(records map[string][]byte) {
 		}
 		n.log.Info("the disk can be written again")
 	}
+	if n.parts.Journal != nil {
+		if err := n.parts.Journal.Close(); err != nil {
+			n.log.Warn("journal not closed", "err", err)
+		}
+	}
 	n.endWorks()
 }
 
@@ -51,11 +56,11 @@ func (n *Node) live(records map[string][]byte, redo []scheduler.Event) (undone [
 	step := func(events []scheduler.Event) error {
 		var actions []scheduler.Action
 		for _, ev := range events {
-			actions = append(actions, s.Step(time.Since(n.start), ev)...)
+			actions = append(actions, n.step(s, ev)...)
 		}
 		return n.carryOut(actions)
 	}
-	if err = n.carryOut(s.Restore(time.Since(n.start), records)); err == nil {
+	if err = n.carryOut(n.restore(s, records)); err == nil {
 		err = step(redo)
 	}
 	for events := redo; ; err = step(events) {
@@ -123,6 +128,8 @@ const probeKey = "probe"
 // wishes of this node's users meanwhile; or nil when the node ends. Until then this
 // node is for others what a crashed one is, but says why.
 func (n *Node) standStill(cause error, undone []scheduler.Event) (records map[string][]byte, redo []scheduler.Event) {
+	n.standing = true
+	defer func() { n.standing = false }()
 	n.abandon()
 	n.setTrouble(fmt.Sprintf("its disk cannot be written: %v", cause))
 	idle := scheduler.New(scheduler.Config{Self: n.self})

@@ -27,6 +27,7 @@ type Parts struct {
 	Store    blockstore.Store
 	Renderer renderer.Renderer
 	Records  Records                           // what outlives the node
+	Journal  Journal                           // nil: none is kept
 	Advert   job.Advert                        // what this node says of itself, before the renderer is known
 	Free     func() (bytes uint64, known bool) // on the disk that the node fills; nil: not known
 	OwnFirst bool                              // nothing is done for others while a job of this node goes on, from its start on
@@ -36,17 +37,18 @@ type Parts struct {
 // Node is one running meshnode. One goroutine owns the scheduler: everything
 // that happens reaches it as an event, through post.
 type Node struct {
-	parts  Parts
-	self   job.PeerID
-	log    *slog.Logger
-	start  time.Time // of the monotonic clock that the scheduler sees
-	ctx    context.Context
-	stop   context.CancelFunc
-	tasks  sync.WaitGroup // every goroutine of the node
-	events chan scheduler.Event
-	life   context.Context // of the scheduler; the loop's own
-	asks   chan func(*scheduler.Scheduler)
-	down   chan struct{} // closed when the loop has ended
+	parts    Parts
+	self     job.PeerID
+	log      *slog.Logger
+	start    time.Time // of the monotonic clock that the scheduler sees
+	ctx      context.Context
+	stop     context.CancelFunc
+	tasks    sync.WaitGroup // every goroutine of the node
+	events   chan scheduler.Event
+	life     context.Context // of the scheduler; the loop's own
+	standing bool            // there is none, as the disk cannot be written; the loop's own
+	asks     chan func(*scheduler.Scheduler)
+	down     chan struct{} // closed when the loop has ended
 
 	asked calls[chan []byte] // requests of peers that wait for the scheduler's Reply
 	roles *roles
@@ -126,7 +128,7 @@ const goodbye = 100 * time.Millisecond
 // this home to go on with. It returns soon, or when ctx ends.
 func (n *Node) Leave(ctx context.Context) {
 	n.ask(func(s *scheduler.Scheduler) {
-		if err := n.carryOut(s.Step(time.Since(n.start), scheduler.Leave{})); err != nil {
+		if err := n.carryOut(n.step(s, scheduler.Leave{})); err != nil {
 			n.log.Warn("nothing is handed over", "err", err)
 		}
 	})

@@ -70,8 +70,12 @@ func start(ctx context.Context, cfg Config, h *home) (*Node, error) {
 	if cfg.Slots < 0 {
 		slots = slotsByMachine()
 	}
+	diary, err := h.openJournal(host.Self(), cfg.Version)
+	if err != nil {
+		return nil, errors.Join(err, host.Close(), store.Close(), records.Close())
+	}
 	n, err := New(Parts{
-		Network: host, Store: store, Records: records, Free: func() (uint64, bool) { return freeDisk(h.dir) }, OwnFirst: cfg.ForClients, Log: cfg.Log,
+		Network: host, Store: store, Records: records, Journal: diary, Free: func() (uint64, bool) { return freeDisk(h.dir) }, OwnFirst: cfg.ForClients, Log: cfg.Log,
 		Renderer: manim.New(manim.Config{Home: h.dir, Scratch: h.path("scratch"), Python: cfg.Python, Slots: int(slots), KeepWarm: !cfg.ForClients, Log: cfg.Log}),
 		Advert: job.Advert{
 			Name: cfg.Name, Version: cfg.Version, OS: runtime.GOOS + "/" + runtime.GOARCH,

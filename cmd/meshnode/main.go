@@ -82,7 +82,8 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			"  meshnode publish scene.py SineCurve -qh -p",
 		Commands: []*cli.Command{
 			publishCommand(), explainCommand(), runCommand(), peersCommand(), statusCommand(), jobsCommand(), watchCommand(), followCommand(),
-			finishCommand(), cancelCommand(), pauseCommand(), resumeCommand(), allowCommand(), blockCommand(), meshCommand(), setupCommand(), doctorCommand(), versionCommand(),
+			finishCommand(), cancelCommand(), pauseCommand(), resumeCommand(), allowCommand(), blockCommand(), meshCommand(), setupCommand(), doctorCommand(),
+			bundleCommand(), replayCommand(), versionCommand(),
 		},
 		Writer:          stdout,
 		ErrWriter:       stderr,

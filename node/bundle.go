@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+
+package node
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"meshnode/job"
+)
+
+// BundleInfo says what a bundle is about: its file "about.json".
+type BundleInfo struct {
+	Version string     `json:"version"` // of meshnode
+	OS      string     `json:"os"`
+	Made    time.Time  `json:"made"`
+	Node    PeerStatus `json:"node"`
+	Job     JobStatus  `json:"job"`
+	Lacks   []string   `json:"lacks,omitempty"` // what could not be had, and why
+}
+
+// Names of other files in a bundle.
+const (
+	bundleAbout    = "about.json"
+	bundleManifest = "manifest"
+	bundleAssets   = "assets/"
+)
+
+// Bundle writes what this node knows of a job, for somebody who is to find out what
+// went wrong: its manifest, and the node's journals, in which a Replay finds every
+// event and decision; with assets, the job's files too. It is a tar archive with gzip.
+// The journals tell of other jobs and of all peers.
+func (n *Node) Bundle(ctx context.Context, id string, assets bool, w io.Writer) error {
+	about := BundleInfo{Version: n.advert.Version, OS: runtime.GOOS + "/" + runtime.GOARCH, Made: time.Now().UTC(), Node: n.Status().Self}
+	if err := n.describe(id, &about.Job); err != nil {
+		return err
+	}
+	zip := gzip.NewWriter(w)
+	out := tar.NewWriter(zip)
+	lacks := func(what string, err error) { about.Lacks = append(about.Lacks, fmt.Sprintf("%s: %v", what, err)) }
+	if err := n.flushJournal(); err != nil {
+		lacks(journalNow, err)
+	}
+	for _, name := range []string{journalBefore, journalNow} {
+		if n.home == nil {
+			break
+		}
+		f, err := os.Open(n.home.path(name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // there was no run before
+		}
+		if err != nil {
+			lacks(name, err)
+			continue
+		}
+		info, err := f.Stat()
+		if err == nil { // it may grow meanwhile
+			err = pack(out, name, info.Size(), io.LimitReader(f, info.Size()))
+		}
+		if err = errors.Join(err, f.Close()); err != nil {
+			return fmt.Errorf("bundle: %s: %w", name, err)
+		}
+	}
+	block, err := n.parts.Store.Block(ctx, job.CID(about.Job.ID), nil)
+	if err != nil {
+		lacks(bundleManifest, err)
+	} else if err := packBytes(out, bundleManifest, block); err != nil {
+		return err
+	}
+	if man, err := job.DecodeManifest(block); assets && err == nil {
+		set, err := n.parts.Store.Fetch(ctx, man.Assets, nil, job.MaxSetSize)
+		if err != nil {
+			lacks(bundleAssets, err)
+		} else if err := n.packAssets(ctx, out, set); err != nil {
+			return err
+		}
+	}
+	text, err := json.MarshalIndent(about, "", "  ")
+	if err == nil {
+		err = packBytes(out, bundleAbout, text)
+	}
+	return errors.Join(err, out.Close(), zip.Close())
+}
+
+// Known says why no job is meant by the end of an id, if so.
+func (n *Node) Known(id string) error { return n.describe(id, new(JobStatus)) }
+
+// describe finds the job that is meant by the end of its id.
+func (n *Node) describe(id string, found *JobStatus) error {
+	for _, j := range n.Jobs() {
+		switch {
+		case !endsIn(j.ID, id) || j.ID == found.ID:
+		case found.ID != "":
+			return fmt.Errorf("several jobs have an id that ends in %q: give more of it", id)
+		default:
+			*found = j
+		}
+	}
+	if found.ID == "" {
+		return fmt.Errorf("no job is known here with the id %q: see \"meshnode jobs\"", id)
+	}
+	return nil
+}
+
+func (n *Node) packAssets(ctx context.Context, out *tar.Writer, set *job.FileSet) error {
+	for _, f := range set.Files {
+		stored := &storedFile{ctx: ctx, store: n.parts.Store, file: f}
+		if err := pack(out, bundleAssets+f.Path, int64(f.Size), io.NewSectionReader(stored, 0, int64(f.Size))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func packBytes(out *tar.Writer, name string, data []byte) error {
+	return pack(out, name, int64(len(data)), strings.NewReader(string(data)))
+}
+
+func pack(out *tar.Writer, name string, size int64, from io.Reader) error {
+	if err := out.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: size}); err != nil {
+		return fmt.Errorf("bundle: %w", err)
+	}
+	if _, err := io.Copy(out, from); err != nil {
+		return fmt.Errorf("bundle: %s: %w", name, err)
+	}
+	return nil
+}
