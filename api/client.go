@@ -43,8 +43,8 @@ type Error struct {
 func (e *Error) Error() string { return e.Text }
 
 // Client talks to the node that owns one home. All methods are safe for
-// concurrent use; all but Publish, Watch, Explain, Follow and Hold give up after ten
-// seconds.
+// concurrent use; all but Publish, Watch, Explain, Follow, Hold and those of the store
+// give up after ten seconds.
 type Client struct {
 	http *http.Client
 }
@@ -208,6 +208,21 @@ func (c *Client) SetRole(ctx context.Context, peer string, role node.Role) (set 
 	return set, c.call(ctx, http.MethodPost, "/v1/roles", map[string]any{"peer": peer, "role": role}, &set)
 }
 
+// StoreStatus returns what is in the node's store.
+func (c *Client) StoreStatus(ctx context.Context) (status node.StorageStatus, err error) {
+	return status, c.ask(ctx, http.MethodGet, "/v1/store", nil, &status)
+}
+
+// VerifyStore has the node read all of its store, and remove what is damaged.
+func (c *Client) VerifyStore(ctx context.Context) (done node.StorageVerified, err error) {
+	return done, c.ask(ctx, http.MethodPost, "/v1/store/verify", struct{}{}, &done)
+}
+
+// CollectStore has the node let go what nothing needs.
+func (c *Client) CollectStore(ctx context.Context, req node.CollectRequest) (done node.StorageCollected, err error) {
+	return done, c.ask(ctx, http.MethodPost, "/v1/store/collect", req, &done)
+}
+
 // Stop ends the node. It returns when the node has taken the order.
 func (c *Client) Stop(ctx context.Context) error {
 	return c.call(ctx, http.MethodPost, "/v1/stop", nil, nil)
@@ -228,6 +243,11 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	ctx, cancel := context.WithTimeoutCause(ctx, callTimeout,
 		fmt.Errorf("api: the node did not answer within %v: see node.log in its home, or end it and start it again", callTimeout))
 	defer cancel()
+	return c.ask(ctx, method, path, in, out)
+}
+
+// ask is call without a bound on its time.
+func (c *Client) ask(ctx context.Context, method, path string, in, out any) error {
 	resp, err := c.open(ctx, method, path, in)
 	if err != nil {
 		return err

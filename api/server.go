@@ -157,6 +157,9 @@ func (s *server) routes() http.Handler {
 		reply(w, http.StatusOK, map[string]any{"roles": s.node.Roles()})
 	})
 	mux.HandleFunc("POST /v1/roles", s.setRole)
+	mux.HandleFunc("GET /v1/store", s.storeStatus)
+	mux.HandleFunc("POST /v1/store/verify", s.verifyStore)
+	mux.HandleFunc("POST /v1/store/collect", s.collectStore)
 	mux.HandleFunc("POST /v1/stop", func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		s.stop()

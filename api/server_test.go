@@ -61,6 +61,9 @@ var endpoints = []struct{ method, path, body string }{
 	{"GET", "/v1/jobs/abcd/watch", ""},
 	{"POST", "/v1/jobs/abcd/follow", `{}`},
 	{"POST", "/v1/pause", `{"paused":true}`},
+	{"GET", "/v1/store", ""},
+	{"POST", "/v1/store/verify", `{}`},
+	{"POST", "/v1/store/collect", `{"quota":0,"dry_run":true}`},
 	{"POST", "/v1/stop", ""},
 }
 

@@ -94,29 +94,11 @@ func (c *core) Collect(ctx context.Context, keep uint64) (freed uint64, err erro
 	defer end()
 	c.collecting.Lock()
 	defer c.collecting.Unlock()
-	pinned, err := c.pinned(ctx)
+	candidates, err := c.collectable(ctx, keep)
 	if err != nil {
 		return 0, err
 	}
-
-	type candidate struct {
-		cid  job.CID
-		used int64
-	}
-	c.mu.Lock()
-	excess := int64(c.bytes) - int64(min(keep, c.bytes))
-	var candidates []candidate
-	for cid, e := range c.blocks {
-		if !pinned[cid] {
-			candidates = append(candidates, candidate{cid, e.used})
-		}
-	}
-	c.mu.Unlock()
-	slices.SortFunc(candidates, func(a, b candidate) int { return cmp.Compare(a.used, b.used) })
 	for _, old := range candidates {
-		if int64(freed) >= excess {
-			break
-		}
 		if err := context.Cause(ctx); err != nil {
 			return freed, err
 		}
@@ -129,29 +111,86 @@ func (c *core) Collect(ctx context.Context, keep uint64) (freed uint64, err erro
 	return freed, nil
 }
 
-// pinned returns the pinned blocks and, where one is a file set, the blocks of
-// the set. A plain block that happens to read as a set keeps a few more.
+// Collectable implements [Store].
+func (c *core) Collectable(ctx context.Context, keep uint64) (bytes uint64, err error) {
+	ctx, end, err := c.begin(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer end()
+	c.collecting.Lock()
+	defer c.collecting.Unlock()
+	candidates, err := c.collectable(ctx, keep)
+	for _, old := range candidates {
+		bytes += uint64(old.size)
+	}
+	return bytes, err
+}
+
+// candidate is a block that may go, as it was when it was found.
+type candidate struct {
+	cid        job.CID
+	size, used int64
+}
+
+// collectable returns the blocks to delete so that at most keep bytes remain, the
+// least recently used first. collecting is held.
+func (c *core) collectable(ctx context.Context, keep uint64) ([]candidate, error) {
+	pinned, err := c.pinned(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	excess := int64(c.bytes) - int64(min(keep, c.bytes))
+	var candidates []candidate
+	for cid, e := range c.blocks {
+		if !pinned[cid] && c.held[cid] == 0 {
+			candidates = append(candidates, candidate{cid, e.size, e.used})
+		}
+	}
+	c.mu.Unlock()
+	slices.SortFunc(candidates, func(a, b candidate) int { return cmp.Compare(a.used, b.used) })
+	for i, old := range candidates {
+		if excess <= 0 {
+			return candidates[:i], nil
+		}
+		excess -= old.size
+	}
+	return candidates, nil
+}
+
+// pinned returns all pinned blocks. collecting is held.
 func (c *core) pinned(ctx context.Context) (map[job.CID]bool, error) {
-	out := make(map[job.CID]bool)
-	for _, cids := range c.pins {
-		for cid := range cids {
-			if err := context.Cause(ctx); err != nil {
-				return nil, err
-			}
-			out[cid] = true
-			block, err := c.read(cid)
-			if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
-				continue
-			}
-			if err != nil { // deleting now might delete the blocks of this set
-				return nil, err
-			}
-			if set, err := job.DecodeFileSet(block); err == nil {
-				for _, b := range set.Blocks() {
-					out[b] = true
-				}
+	all := make(map[job.CID]bool)
+	for owner := range c.pins {
+		if err := c.pinnedBy(ctx, owner, all); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// pinnedBy adds an owner's pinned blocks and, where one is a file set, the blocks of
+// the set. A plain block that happens to read as a set keeps a few more. collecting
+// is held.
+func (c *core) pinnedBy(ctx context.Context, owner string, out map[job.CID]bool) error {
+	for cid := range c.pins[owner] {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		out[cid] = true
+		block, err := c.read(cid)
+		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
+			continue
+		}
+		if err != nil { // deleting now might delete the blocks of this set
+			return err
+		}
+		if set, err := job.DecodeFileSet(block); err == nil {
+			for _, b := range set.Blocks() {
+				out[b] = true
 			}
 		}
 	}
-	return out, nil
+	return nil
 }

@@ -168,7 +168,7 @@ func (s served) Get(ctx context.Context, cid job.CID) ([]byte, error) {
 	return s.core.read(cid)
 }
 
-// check is the one place where a digest is compared: [core.read] calls it for
+// check is the one place where a digest is compared: [core.sound] calls it for
 // every block that leaves the medium, [core.admit] for every block that comes
 // from a peer.
 func check(cid job.CID, data []byte) error {
@@ -178,30 +178,41 @@ func check(cid job.CID, data []byte) error {
 	return nil
 }
 
-// read returns a local block. Bytes that do not match are removed.
+// read returns a local block, and notes that it was used.
 func (c *core) read(cid job.CID) ([]byte, error) {
+	data, e, err := c.sound(cid)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e.used = c.now()
+	return data, nil
+}
+
+// sound returns a local block and its entry. Bytes that do not match are removed.
+func (c *core) sound(cid job.CID) ([]byte, *entry, error) {
 	e := c.entry(cid)
 	if e == nil {
-		return nil, fmt.Errorf("%w: %s", ErrNotFound, cid)
+		return nil, nil, fmt.Errorf("%w: %s", ErrNotFound, cid)
 	}
 	data, err := c.medium.read(cid)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("blockstore: read block %s: %w", cid, err)
+		return nil, nil, fmt.Errorf("blockstore: read block %s: %w", cid, err)
 	}
 	if err == nil {
 		err = check(cid, data)
 	}
 	if err != nil {
 		if _, err := c.remove(cid, func(now *entry) bool { return now == e }); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		return nil, fmt.Errorf("%w: %s", ErrCorrupt, cid)
+		return nil, nil, fmt.Errorf("%w: %s", ErrCorrupt, cid)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e.checked = true
-	e.used = c.now()
-	return data, nil
+	return data, e, nil
 }
 
 // admit stores a block that came from a peer, of exactly size bytes.

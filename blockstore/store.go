@@ -61,6 +61,16 @@ type Store interface {
 	// calls in progress stay.
 	Collect(ctx context.Context, keep uint64) (freed uint64, err error)
 
+	// Collectable returns the bytes that Collect would free now.
+	Collectable(ctx context.Context, keep uint64) (bytes uint64, err error)
+
+	// Survey counts what is here, and who has pinned how much of it.
+	Survey(ctx context.Context) (*Holdings, error)
+
+	// Verify reads all blocks, and removes and returns those whose bytes do not match
+	// their CID. It is no use of a block: what Collect deletes first stays the same.
+	Verify(ctx context.Context) (checked Amount, damaged []job.CID, err error)
+
 	// Usage returns the bytes of all blocks.
 	Usage(ctx context.Context) (uint64, error)
 

@@ -5,6 +5,7 @@ package node
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -120,5 +121,35 @@ func TestFullDisk(t *testing.T) {
 	m.wait("the node to say that it has room", slots(1))
 	if last := publish(submitter, &none, func(Event) {}); frames(last, small) == 0 {
 		t.Errorf("a node with room again has not worked: %+v", last.Nodes)
+	}
+}
+
+// Where the disk gets full, what no job needs goes before others' jobs are refused.
+func TestRoomIsMade(t *testing.T) {
+	m := newMesh(t)
+	n, disk := m.addSmall(&synthetic.Renderer{})
+	m.settle()
+	var cids []job.CID
+	for i := range 2 {
+		cid, err := disk.PutBlock(t.Context(), []byte{byte(i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cids = append(cids, cid)
+	}
+	if err := disk.Pin(t.Context(), "self-tests", cids[0]); err != nil {
+		t.Fatal(err)
+	}
+	n.lookAtDisk()
+	if _, err := disk.Block(t.Context(), cids[1], nil); err != nil {
+		t.Errorf("with room on the disk: %v", err)
+	}
+	disk.short.Store(true)
+	n.lookAtDisk()
+	if _, err := disk.Block(t.Context(), cids[1], nil); !errors.Is(err, blockstore.ErrNotFound) {
+		t.Errorf("what nothing needs: %v", err)
+	}
+	if _, err := disk.Block(t.Context(), cids[0], nil); err != nil {
+		t.Errorf("what is needed: %v", err)
 	}
 }

@@ -64,6 +64,7 @@ func (n *Node) followResources() {
 		case <-n.ctx.Done():
 			return
 		case <-tick.C:
+			n.lookAtDisk()
 			n.warnAdvert(func(*job.Advert) {})
 		}
 	}
@@ -279,12 +280,17 @@ func (n *Node) free() (uint64, bool) {
 	return n.parts.Free()
 }
 
-// lookAtDisk tells the mesh when the disk has become full. What has failed because of
-// it is then not the job's fault.
+// lookAtDisk frees what no job needs when the disk has become full, and tells the mesh
+// if that was not enough. What has failed because of it is then not the job's fault.
 func (n *Node) lookAtDisk() {
-	if free, known := n.free(); known && free < minFree {
-		n.warnAdvert(func(*job.Advert) {})
+	free, known := n.free()
+	if !known || free >= minFree {
+		return
 	}
+	if err := n.makeRoom(n.ctx); err != nil && n.ctx.Err() == nil {
+		n.log.Warn("old blocks not collected", "err", err)
+	}
+	n.warnAdvert(func(*job.Advert) {})
 }
 
 // roomFor returns how many bytes of a file set may be fetched: at most limit,

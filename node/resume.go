@@ -144,7 +144,7 @@ func (n *Node) keepOnly(ctx context.Context, l *left) error {
 		}
 	}
 	if err == nil {
-		_, err = n.parts.Store.Collect(ctx, keepBytes)
+		err = n.makeRoom(ctx)
 	}
 	return err
 }

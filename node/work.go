@@ -356,7 +356,7 @@ func (n *Node) release(id job.ID) {
 		if err := n.parts.Store.Unpin(ctx, string(id)); err != nil {
 			n.log.Warn("job not unpinned", "job", id.Short(), "err", err)
 		}
-		if _, err := n.parts.Store.Collect(ctx, keepBytes); err != nil {
+		if err := n.makeRoom(ctx); err != nil {
 			n.log.Warn("old blocks not collected", "err", err)
 		}
 	})
@@ -379,10 +379,6 @@ func (n *Node) endWork(id job.ID, then func()) {
 		then()
 	})
 }
-
-// keepBytes is how much of the store may be blocks that no job needs any more:
-// the same assets often come again.
-const keepBytes = 4 << 30
 
 // endWorks ends all that this node does for jobs. They go on with the next node of
 // this home.

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"sync"
@@ -98,6 +99,9 @@ func everyMethod(ctx context.Context, st blockstore.Store, set job.CID, root *os
 	errs["Unpin"] = st.Unpin(ctx, "owner")
 	_, errs["Owners"] = st.Owners(ctx)
 	_, errs["Collect"] = st.Collect(ctx, 0)
+	_, errs["Collectable"] = st.Collectable(ctx, 0)
+	_, errs["Survey"] = st.Survey(ctx)
+	_, _, errs["Verify"] = st.Verify(ctx)
 	_, errs["Usage"] = st.Usage(ctx)
 	return errs
 }
@@ -376,6 +380,9 @@ func (s Suite) collect(t *testing.T) {
 	wantBlock(t, st, blocks[0]) // used again: the last to go
 	free := func(keep, want uint64) {
 		t.Helper()
+		if bytes, err := st.Collectable(t.Context(), keep); err != nil || bytes != want {
+			t.Errorf("to collect to %d would free %d, error %v, want %d", keep, bytes, err, want)
+		}
 		if freed, err := st.Collect(t.Context(), keep); err != nil || freed != want {
 			t.Errorf("collect to %d freed %d, error %v, want %d", keep, freed, err, want)
 		}
@@ -394,6 +401,58 @@ func (s Suite) collect(t *testing.T) {
 	wantUsage(t, st, 0)
 	put(t, st, blocks[1])
 	wantBlock(t, st, blocks[1])
+}
+
+func (s Suite) survey(t *testing.T) {
+	st := s.local(t)
+	a, set := importSet(t, st, map[string][]byte{"a": Bytes(1, 1000), "b": Bytes(2, 2000)})
+	b := put(t, st, Bytes(1, 1000)) // a's
+	put(t, st, Bytes(3, 500))
+	for owner, cids := range map[string][]job.CID{"one": {a}, "two": {b, job.CIDOf([]byte("not here"))}} {
+		if err := st.Pin(t.Context(), owner, cids...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	block, _, err := set.Block()
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := func(blocks, bytes int) blockstore.Amount {
+		return blockstore.Amount{Blocks: blocks, Bytes: uint64(bytes)}
+	}
+	whole := of(3, 3000+len(block))
+	want := &blockstore.Holdings{
+		All: of(4, 3500+len(block)), Pinned: whole, ByOwner: map[string]blockstore.Amount{"one": whole, "two": of(1, 1000)},
+	}
+	got, err := st.Survey(t.Context())
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, error %v, want %+v", got, err, want)
+	}
+}
+
+func (s Suite) verify(t *testing.T) {
+	st := s.local(t)
+	var cids []job.CID
+	for i := range 5 {
+		cids = append(cids, put(t, st, Bytes(uint64(i), 1000)))
+	}
+	want := func(blocks int, damaged ...job.CID) {
+		t.Helper()
+		checked, bad, err := st.Verify(t.Context())
+		if err != nil || checked.Blocks != blocks || !slices.Equal(bad, damaged) {
+			t.Errorf("%d blocks checked, %v damaged, error %v, want %d and %v", checked.Blocks, bad, err, blocks, damaged)
+		}
+	}
+	want(5)
+	s.Damage(t, st, cids[3], Bytes(9, 1000))
+	want(5, cids[3])
+	want(4)
+	wantUsage(t, st, 4000)
+	if _, err := st.Collect(t.Context(), 3000); err != nil {
+		t.Fatal(err)
+	}
+	_, err := st.Block(t.Context(), cids[0], nil)
+	wantError(t, "the block that was used least recently", err, blockstore.ErrNotFound)
 }
 
 func (s Suite) pins(t *testing.T) {

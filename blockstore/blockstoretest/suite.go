@@ -52,6 +52,8 @@ func (s Suite) Run(t *testing.T) {
 		{"OpenFile", Suite.openFile},
 		{"Collect", Suite.collect},
 		{"CollectSparesFetch", Suite.collectSparesFetch},
+		{"Survey", Suite.survey},
+		{"Verify", Suite.verify},
 		{"Pins", Suite.pins},
 		{"Closed", Suite.closed},
 		{"Fetch", Suite.fetch},

@@ -83,7 +83,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		Commands: []*cli.Command{
 			publishCommand(), explainCommand(), runCommand(), peersCommand(), statusCommand(), jobsCommand(), watchCommand(), followCommand(),
 			finishCommand(), cancelCommand(), pauseCommand(), resumeCommand(), allowCommand(), blockCommand(), meshCommand(), setupCommand(), doctorCommand(),
-			bundleCommand(), replayCommand(), versionCommand(),
+			storeCommand(), bundleCommand(), replayCommand(), versionCommand(),
 		},
 		Writer:          stdout,
 		ErrWriter:       stderr,
