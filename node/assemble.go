@@ -90,7 +90,8 @@ func (n *Node) assemble(ctx context.Context, p *publication, engine renderer.Eng
 		return nil, lost, fmt.Errorf("%d of %d cells are not here any more: %w", len(lost), len(cells), err)
 	}
 	s := n.streamOf(p)
-	made, err := engine.Assemble(ctx, files, s != nil && s.decide())
+	shown := s != nil && s.decide() || p.req.Shown
+	made, err := engine.Assemble(ctx, files, shown)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -61,7 +61,9 @@ func (f *feed) drop(i int) {
 }
 
 // sizeOf returns about how many bytes an event takes.
-func sizeOf(e *Event) int { return 400 + len(e.Text) + 100*(len(e.Nodes)+len(e.Files)+len(e.Scenes)) }
+func sizeOf(e *Event) int {
+	return 400 + len(e.Text) + 100*(len(e.Nodes)+len(e.Files)+len(e.Scenes)+len(e.Paths))
+}
 
 // end says that no more events come.
 func (f *feed) end() {

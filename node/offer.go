@@ -65,7 +65,7 @@ func (n *Node) takePlan(p *publication, plan *renderer.Plan) {
 func (p *publication) planned() Event {
 	return Event{
 		Event: "planned", Job: p.id, Name: p.name, Frames: p.man.Frames(), Plays: uint32(len(p.man.Plays)), Cells: uint32(len(p.man.Grid())),
-		FPS: p.man.FPS, Width: p.man.Width, Height: p.man.Height,
+		FPS: p.man.FPS, Width: p.man.Width, Height: p.man.Height, Seed: p.seed,
 	}
 }
 

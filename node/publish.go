@@ -22,8 +22,10 @@ type publication struct {
 	id     job.ID // "" while it is being planned
 	name   string
 	begun  time.Time
+	seed   *uint64         // see renderer.Plan
 	man    *job.Manifest   // nil while it is being planned
 	engine renderer.Engine // that plans it, or renders it alone; nil: that of the job's work
+	env    string          // to keep an engine of warm, when this one is done with; "": none
 	plans  int             // made again in this life of the node; guarded by the lock of its work
 	cancel context.CancelCauseFunc
 	emit   func(Event) // tells those who follow it; does not wait
@@ -105,6 +107,9 @@ func (n *Node) job(ctx context.Context, req PublishRequest, emit func(Event)) (E
 	delete(n.published, p.nonce)
 	n.mu.Unlock()
 	n.closeEngine(p.engine, p.id)
+	if p.env != "" {
+		n.parts.Renderer.Warm(renderer.Own, p.env)
+	}
 	return last, err
 }
 
@@ -135,7 +140,7 @@ func (p *publication) outcome(film *finished, err error) Event {
 		last.Kind, last.Text = failure(err)
 		return last
 	}
-	last.SHA256, last.Nodes = film.sha256, film.nodes
+	last.SHA256, last.Nodes, last.Seed = film.sha256, film.nodes, p.seed
 	if len(film.Files) > 0 { // none of a dry run
 		last.File = film.Files[0]
 	}
@@ -215,7 +220,7 @@ func (n *Node) plan(ctx context.Context, p *publication, req PublishRequest) (*r
 		p.emit(Event{Event: "note", Text: note})
 	}
 	n.mu.Lock()
-	p.name = plan.Name
+	p.name, p.seed = plan.Name, plan.Seed
 	n.mu.Unlock()
 	return plan, nil
 }
@@ -228,6 +233,10 @@ func (n *Node) walk(ctx context.Context, p *publication, req PublishRequest, fin
 	order := req.toPlan()
 	order.Alone = alone
 	order.Console = func(line string) { p.emit(Event{Event: "log", Text: line}) }
+	if req.Watch {
+		order.Read = func(paths []string) { p.emit(Event{Event: "read", Paths: paths}) }
+		p.env = fingerprint
+	}
 	if !req.DryRun && !alone {
 		order.Ahead = n.drawnAhead(req)
 	}
@@ -245,6 +254,7 @@ func (n *Node) walk(ctx context.Context, p *publication, req PublishRequest, fin
 func (req *PublishRequest) toPlan() renderer.Request {
 	return renderer.Request{
 		Args: req.Args, Dir: req.Dir, Env: req.Env, Scene: req.scene, Input: req.Input, CellFrames: req.CellFrames, Assets: req.Assets,
+		Seed: req.Seed,
 	}
 }
 
@@ -270,10 +280,15 @@ func (n *Node) toPublication(id job.ID, do func(*publication)) {
 	}
 }
 
-// Cancel ends a job of this node. id may be the end of its id.
+// Cancel ends a job of this node. id may be the end of its id, or the ticket of a
+// request, all of whose jobs end.
 func (n *Node) Cancel(id string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if r := n.requests[id]; r != nil {
+		r.cancel(errCanceled)
+		return nil
+	}
 	var found []*publication
 	for _, p := range n.published {
 		if endsIn(p.id, id) {

@@ -24,6 +24,9 @@ type PublishRequest struct {
 	Input      string   `json:"input,omitempty"`       // the script, where Args name the file "-"
 	DryRun     bool     `json:"dry_run,omitempty"`     // plan only: nothing is sent, nothing written
 	Detach     bool     `json:"detach,omitempty"`      // the client's leaving ends nothing
+	Watch      bool     `json:"watch,omitempty"`       // it comes again when a file has changed: which are read is told, and an engine kept warm
+	Seed       *uint64  `json:"seed,omitempty"`        // in place of one that the renderer would choose, or of that of Args
+	Shown      bool     `json:"shown,omitempty"`       // the client shows the film, so the renderer does not
 	Ticket     string   `json:"ticket,omitempty"`      // chosen by the client, to find the request again; "": by the node
 
 	scene   string       // of one job of the request: of several scenes, this one
@@ -54,8 +57,14 @@ type Event struct {
 	FPS    float64 `json:"fps,omitempty"`
 	Width  uint32  `json:"width,omitempty"`
 	Height uint32  `json:"height,omitempty"`
+	Seed   *uint64 `json:"seed,omitempty"` // also of finished: chosen by the renderer, as none was given
+
 	// Of a dry run: how long the job would take.
 	Estimates []Estimate `json:"estimates,omitempty"`
+
+	// read: files of the user that the plan has read, as absolute paths, if the request
+	// is to Watch them; told in parts, before planned or failed.
+	Paths []string `json:"paths,omitempty"`
 
 	// watchable: Follow has the beginning of the film Name of Job. Preview: it is
 	// as good as the finished one, which the renderer would show the user.

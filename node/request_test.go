@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -120,5 +122,38 @@ func TestHistory(t *testing.T) {
 	next = &Node{parts: Parts{Records: &records}, log: log}
 	if err := next.loadHistory(); err != nil || len(next.history) != keptEnded-1 {
 		t.Errorf("%d endings beside a damaged one (%v)", len(next.history), err)
+	}
+}
+
+// A request that is to be watched is told which files are read, and can be ended by its
+// ticket.
+func TestWatchedRequest(t *testing.T) {
+	m := newMesh(t)
+	n := m.add(&synthetic.Renderer{Slow: time.Second}, 1)
+	m.settle()
+	req, _ := m.scene(demo, 1)
+	req.Watch, req.Ticket = true, NewTicket()
+	var got events
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		n.Publish(t.Context(), req, got.add)
+	}()
+	m.wait("the plan", func() bool { return got.last().Event != "" && len(n.Jobs()) > 0 })
+	if err := n.Cancel(req.Ticket); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+	if last := got.last(); last.Kind != FailedCanceled {
+		t.Errorf("ended with %+v", last)
+	}
+	read := func(e Event) bool {
+		return e.Event == "read" && slices.Contains(e.Paths, filepath.Join(req.Dir, "scene.json"))
+	}
+	if !slices.ContainsFunc(got.all, read) {
+		t.Error("it is not told that the scene was read")
+	}
+	if err := n.Cancel(req.Ticket); err == nil {
+		t.Error("it is canceled twice")
 	}
 }

@@ -158,6 +158,18 @@ type Request struct {
 	Alone      bool     // the program draws everything itself, in the one walk of the plan: Assemble alone ends it
 	Again      *Earlier // the walk has been made before, and is to be the same; nil: it has not
 	Console    func(line string)
+
+	// Seed is one that counts more than that of the arguments; nil: there is none.
+	Seed *uint64
+
+	// Chosen is the Spec of an earlier plan: what was chosen then, such as a seed, is
+	// chosen again, but the plays may be others. nil: there is none.
+	Chosen json.RawMessage
+
+	// Read is told, before Plan returns, of the user's files that the walk has read, also
+	// of one that has failed, as absolute paths; not of what it writes itself. It may be
+	// nil.
+	Read func(paths []string)
 }
 
 // Earlier is a plan that an earlier engine has made of the same Request: what was
@@ -191,6 +203,7 @@ type Plan struct {
 	Files      []Asset    // what the job needs beside Spec
 	Root       string     // absolute folder of the user's project; "": none
 	Lendable   []string   // files below Root that a walk elsewhere may yet open, as paths in a file set
+	Seed       *uint64    // chosen by the renderer, as nobody has given one; nil: it was given, or there is none
 	Notes      []string   // one line each, for the user
 	Whole      bool       // nothing to distribute: Assemble alone makes the result (a still)
 	Stream     bool       // the cells can be watched: the renderer is a Streamer

@@ -159,6 +159,10 @@ func (f *fakeNode) handler() http.Handler {
 			f.left <- struct{}{}
 		}
 	})
+	mux.HandleFunc("GET /v1/hold", func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
 	mux.HandleFunc("GET /v1/roles", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, map[string]any{"roles": []node.PeerRole{{Peer: "12D3KooWpeer5678", Name: "laptop", Role: node.RoleWorker}, {Peer: node.Others, Role: node.RoleFull}}})
 	})
@@ -267,6 +271,8 @@ func TestUsage(t *testing.T) {
 		{[]string{"watch"}, 2, "meshnode watch JOB"},
 		{[]string{"watch", "abcd"}, 1, `start one with "meshnode run"`},
 		{[]string{"publish", "scene.py", "--detach", "--dry_run"}, 2, "--detach: a plan alone"},
+		{[]string{"publish", "scene.py", "--detach", "--watch"}, 2, "leave out --detach"},
+		{[]string{"store", "verfy"}, 2, "unexpected argument"},
 		{[]string{"run", "--slots", "many"}, 2, `--slots "many": must be a whole number`},
 		{[]string{"run", "--peer", "1.2.3.4"}, 2, "must be an address such as"},
 		{[]string{"run", "--listen", "nowhere"}, 2, "must be an address such as"},

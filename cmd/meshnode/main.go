@@ -52,24 +52,30 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	err := app.RunContext(ctx, append([]string{app.Name}, args...))
 	var interrupted *interrupt
 	var usage *usageError
-	var scene *sceneError
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &interrupted):
 		return interrupted.code()
-	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "meshnode: %s\n", printable(withoutRoom(err.Error())))
-		return exitUsage
-	case errors.As(err, &scene): // as Manim prints it, and nothing else
-		fmt.Fprintln(stderr, strings.TrimRight(scene.text, "\n"))
-		return exitFailed
 	}
-	fmt.Fprintf(stderr, "meshnode: %s\n", printable(withoutRoom(err.Error())))
-	if errors.Is(err, node.ErrInUse) {
+	complain(stderr, err)
+	switch {
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.Is(err, node.ErrInUse):
 		return exitInUse
 	}
 	return exitFailed
+}
+
+// complain tells the user of an error; one of his scene as Manim prints it, and
+// nothing else.
+func complain(stderr io.Writer, err error) {
+	if scene := (*sceneError)(nil); errors.As(err, &scene) {
+		fmt.Fprintln(stderr, strings.TrimRight(scene.text, "\n"))
+		return
+	}
+	fmt.Fprintf(stderr, "meshnode: %s\n", printable(withoutRoom(err.Error())))
 }
 
 func newApp(stdout, stderr io.Writer) *cli.App {

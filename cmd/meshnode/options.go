@@ -54,6 +54,7 @@ var options = []option{
 	{names: []string{"--cell-frames"}, value: "N", own: true, check: checkCellFrames, help: "length of a cell in frames (default: a second's)"},
 	{names: []string{"--asset"}, value: "GLOB", own: true, help: "files to share with the other nodes that the scene opens late or in ways that go unseen; repeatable"},
 	{names: []string{"--follow"}, own: true, help: "say how to watch the film while it is rendered"},
+	{names: []string{"--watch"}, own: true, help: "stay, and render again when the script or a file that it reads has changed"},
 	{names: []string{"--detach"}, own: true, help: "print the job's id as soon as it is planned, and leave it to the node"},
 	{names: []string{"--json"}, own: true, help: "print one JSON event a line, for programs"},
 

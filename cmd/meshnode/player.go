@@ -4,8 +4,10 @@ package main
 
 import (
 	"context"
+	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -16,19 +18,45 @@ import (
 type player struct {
 	name string
 	args func(title string) []string
+
+	// For films that are finished: stay opens one and keeps the window at its end, load
+	// then has it play another, over the socket; nil: it cannot.
+	stay func(socket, film string) []string
+	load func(conn net.Conn, film string) error
 }
 
 // players are those that were tried, the best first.
 var players = []player{
-	{"mpv", func(title string) []string {
-		return []string{"--quiet", "--msg-level=all=error", "--cache=yes", "--force-media-title=" + title, "-"}
-	}},
-	{"vlc", func(title string) []string {
-		return []string{"--quiet", "--no-one-instance", "--play-and-exit", "--meta-title=" + title, "-"}
-	}},
-	{"ffplay", func(title string) []string {
-		return []string{"-loglevel", "error", "-autoexit", "-noframedrop", "-window_title", title, "-"}
-	}},
+	{
+		name: "mpv",
+		args: func(title string) []string {
+			return []string{"--quiet", "--msg-level=all=error", "--cache=yes", "--force-media-title=" + title, "-"}
+		},
+		stay: func(socket, film string) []string {
+			return []string{"--quiet", "--msg-level=all=error", "--force-window=yes", "--keep-open=yes", "--keep-open-pause=no",
+				"--image-display-duration=inf", "--input-ipc-server=" + socket, "--", film}
+		},
+		load: loadInMPV,
+	},
+	{
+		name: "vlc",
+		args: func(title string) []string {
+			return []string{"--quiet", "--no-one-instance", "--play-and-exit", "--meta-title=" + title, "-"}
+		},
+		stay: func(socket, film string) []string {
+			return []string{"--quiet", "--no-one-instance", "--extraintf", "oldrc", "--rc-unix", socket, "--rc-fake-tty", film}
+		},
+		load: loadInVLC,
+	},
+	{
+		name: "ffplay",
+		args: func(title string) []string {
+			return []string{"-loglevel", "error", "-autoexit", "-noframedrop", "-window_title", title, "-"}
+		},
+		stay: func(_, film string) []string {
+			return []string{"-loglevel", "error", "-window_title", filepath.Base(film), film}
+		},
+	},
 }
 
 // playerNames is for messages.

@@ -41,6 +41,9 @@ func publishCommand() *cli.Command {
 			if in.help {
 				return cli.ShowSubcommandHelp(c)
 			}
+			if in.watch {
+				return publishAgain(c, in)
+			}
 			return publish(c, in)
 		},
 	}
@@ -120,16 +123,7 @@ func publish(c *cli.Context, in *invocation) error {
 			r.out, r.shared = r.err, true // the id alone is the result
 		}
 	}
-	err = submit(c.Context, do, report, in, home, req)
-	report.end()
-	var choice *choiceError
-	if errors.As(err, &choice) && !in.json {
-		if req.Scenes, err = choose(c.Context, c.App.Reader, c.App.ErrWriter, choice.scenes); err != nil {
-			return err
-		}
-		err = submit(c.Context, do, report, in, home, req)
-		report.end()
-	}
+	err = submitChosen(c, c.Context, do, report, in, home, &req)
 	if planned != "" && err == nil && !in.json {
 		fmt.Fprintln(c.App.Writer, planned)
 		fmt.Fprintf(c.App.ErrWriter, "meshnode: the job goes on: \"meshnode watch %s\" shows how, \"meshnode cancel %[1]s\" ends it\n", planned.Short())
@@ -144,6 +138,22 @@ func publish(c *cli.Context, in *invocation) error {
 		r.event(node.Event{Event: "failed", Kind: kind, Text: err.Error()})
 	}
 	return err
+}
+
+// submitChosen is submit, and asks the user which scenes are meant if he has to say:
+// the request has them from then on.
+func submitChosen(c *cli.Context, ctx context.Context, do order, report reporter, in *invocation, home string, req *node.PublishRequest) error {
+	err := submit(ctx, do, report, in, home, *req)
+	report.end()
+	var choice *choiceError
+	if !errors.As(err, &choice) || in.json {
+		return err
+	}
+	if req.Scenes, err = choose(ctx, c.App.Reader, c.App.ErrWriter, choice.scenes); err != nil {
+		return err
+	}
+	defer report.end()
+	return submit(ctx, do, report, in, home, *req)
 }
 
 // untilPlanned publishes a request and leaves it, once a job of it is planned.
@@ -217,7 +227,7 @@ func submit(ctx context.Context, do order, report reporter, in *invocation, home
 		if err != nil {
 			return err
 		}
-		if running && attempt == 1 && revived == 0 {
+		if running && attempt == 1 && revived == 0 && !in.again {
 			for _, text := range differences(in, status) {
 				report.note(text)
 			}

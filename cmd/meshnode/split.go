@@ -23,6 +23,9 @@ type invocation struct {
 	all         bool // scenes
 	named       bool // the result, with -o
 	dryRun      bool
+	preview     bool
+	opener      bool     // the user has said what opens the result
+	settings    []string // files that Manim reads its settings from
 	format      string
 	resolution  string
 
@@ -38,6 +41,8 @@ type invocation struct {
 	cellFrames uint32
 	assets     []string
 	follow     bool
+	watch      bool
+	again      bool // it is not the first time
 	detach     bool
 	json       bool
 	help       bool
@@ -49,8 +54,16 @@ type invocation struct {
 // or as the next argument, whatever that looks like; "--" ends the options. All
 // errors are usage errors.
 func split(args []string) (*invocation, error) {
-	in := new(invocation)
-	var files []string
+	in, files, err := parse(args)
+	if err != nil || in.help {
+		return in, err
+	}
+	return in, in.finish(files)
+}
+
+// parse is split without a look at what was named: the file, and the scenes.
+func parse(args []string) (in *invocation, files []string, err error) {
+	in = new(invocation)
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
 		switch {
@@ -64,21 +77,18 @@ func split(args []string) (*invocation, error) {
 		case strings.HasPrefix(arg, "--"):
 			used, err := in.long(arg, args[i+1:])
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			i += used
 		default:
 			used, err := in.short(arg, args[i+1:])
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			i += used
 		}
 	}
-	if in.help {
-		return in, nil
-	}
-	return in, in.finish(files)
+	return in, files, nil
 }
 
 // long takes one "--name" or "--name=value" and returns how many of the
@@ -193,6 +203,8 @@ func (in *invocation) set(opt *option, name, value string) error {
 		in.assets = append(in.assets, value)
 	case "--follow":
 		in.follow = true
+	case "--watch":
+		in.watch = true
 	case "--detach":
 		in.detach = true
 	case "--json":
@@ -205,6 +217,12 @@ func (in *invocation) set(opt *option, name, value string) error {
 		in.all = true
 	case "-o":
 		in.named = true
+	case "-p":
+		in.preview = true
+	case "--preview_command":
+		in.opener = true
+	case "-c", "--tex_template":
+		in.settings = append(in.settings, value)
 	case "-t":
 		in.transparent = true
 	case "--format":
@@ -229,6 +247,9 @@ func (in *invocation) finish(files []string) error {
 	}
 	if in.detach && in.dryRun {
 		return usagef("--detach: a plan alone leaves nothing to go on with: leave it out")
+	}
+	if in.watch && (in.detach || in.dryRun || in.script == "-") {
+		return usagef("--watch renders a script again and again: leave out --detach and --dry_run, and name a file")
 	}
 	if in.resolution != "" && !in.transparent && (in.format == "mp4" || in.format == "gif") {
 		width, height, _ := sides(in.resolution) // checked

@@ -22,12 +22,12 @@ func TestSplit(t *testing.T) {
 	}{
 		{"scene.py", invocation{}},
 		{"scene.py A B", invocation{scenes: []string{"A", "B"}}},
-		{"scene.py A -pqh", invocation{scenes: []string{"A"}}},
-		{"-pqh scene.py A", invocation{scenes: []string{"A"}}},
-		{"-pq h scene.py A", invocation{scenes: []string{"A"}}},
+		{"scene.py A -pqh", invocation{preview: true, scenes: []string{"A"}}},
+		{"-pqh scene.py A", invocation{preview: true, scenes: []string{"A"}}},
+		{"-pq h scene.py A", invocation{preview: true, scenes: []string{"A"}}},
 		{"-q H scene.py", invocation{}},
 		{"--quality=k scene.py", invocation{}},
-		{"scene.py -tpql -o film", invocation{transparent: true, named: true}},
+		{"scene.py -tpql -o film", invocation{preview: true, transparent: true, named: true}},
 		{"scene.py -ofilm", invocation{named: true}},
 		{"scene.py -o -p", invocation{named: true}}, // the value of -o, as in Manim
 		{"scene.py -r 1920,1080", invocation{resolution: "1920,1080"}},
@@ -37,11 +37,11 @@ func TestSplit(t *testing.T) {
 		{"scene.py --media_dir out -v debug -s --disable_caching", invocation{}},
 		{"scene.py -ql -- A -weird", invocation{scenes: []string{"A", "-weird"}}},
 		{"-ql -- scene.py", invocation{}},
-		{"scene.py -paql", invocation{all: true}},
+		{"scene.py -paql", invocation{preview: true, all: true}},
 		{"scene.py -n1,3 -0 6 --save_sections", invocation{}},
 		{"scene.py -n 1 --encoder-option crf=0 --encoder-option preset=slow", invocation{}},
 		{"scene.py --video-codec libx265 --pixel-format yuv420p10le --renderer Cairo", invocation{}},
-		{"scene.py --log_to_file --log_dir logs --no_latex_cleanup --preview_command vlc -p --show_in_file_browser", invocation{}},
+		{"scene.py --log_to_file --log_dir logs --no_latex_cleanup --preview_command vlc -p --show_in_file_browser", invocation{preview: true, opener: true}},
 	} {
 		args := strings.Fields(test.args)
 		got, err := split(args)
@@ -73,7 +73,7 @@ func TestSplitOwnOptions(t *testing.T) {
 	want := &invocation{
 		manim: []string{"-ql", "scene.py", "A", "-p"}, script: "scene.py", scenes: []string{"A"},
 		home: "h", mesh: "lab", peers: []string{testPeer, testPeer}, noMDNS: true, python: "py", slots: number(0), cellFrames: 5, json: true,
-		assets: []string{"data/*.h5", "~/x"},
+		assets: []string{"data/*.h5", "~/x"}, preview: true,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)

@@ -22,7 +22,7 @@ type viewer struct {
 // newViewer adds to a reporter what the command line asks for. Programs open
 // nothing before the renderer would.
 func newViewer(report reporter, in *invocation, home string) *viewer {
-	return &viewer{reporter: report, home: home, follow: in.follow && !in.json, open: !in.json, ended: make(chan error, 1)}
+	return &viewer{reporter: report, home: home, follow: in.follow && !in.json, open: !in.json && !in.watch, ended: make(chan error, 1)}
 }
 
 func (v *viewer) event(e node.Event) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -43,6 +44,7 @@ func TestPlannedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	var chosen []byte
 	plan := func(again *renderer.Earlier) (*renderer.Plan, map[string][]byte, error) {
 		t.Helper()
 		e, err := r.Take(t.Context(), renderer.Own, firstOf(t, r))
@@ -52,6 +54,7 @@ func TestPlannedAgain(t *testing.T) {
 		defer e.Close()
 		p, err := e.Plan(t.Context(), renderer.Request{
 			Args: []string{"moody.py", "Moody", "-ql", "--media_dir", filepath.Join(dir, "media")}, Dir: dir, Env: os.Environ(), Again: again,
+			Chosen: chosen,
 		}, nil)
 		assets := make(map[string][]byte)
 		if err == nil {
@@ -80,6 +83,11 @@ func TestPlannedAgain(t *testing.T) {
 		if !bytes.Equal(data, same[path]) {
 			t.Errorf("the file %s is another in the second plan", path)
 		}
+	}
+	chosen = first.Spec // which alone holds it to nothing, but chooses the same
+	third, _, err := plan(nil)
+	if chosen = nil; err != nil || !bytes.Equal(first.Spec, third.Spec) || !slices.Equal(first.Plays, third.Plays) {
+		t.Errorf("error %v, the plan is\n%s\nwith the same choices\n%s", err, first.Spec, third.Spec)
 	}
 	for text, want := range map[string]string{
 		strings.Replace(moody, "Square()", "Circle()", 1):                                    "differs from the plan",

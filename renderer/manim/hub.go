@@ -157,7 +157,7 @@ func (e *engine) heed(h *hub, m *message) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch m.Kind {
-	case "play", "files", "restart", "plan":
+	case "play", "files", "read", "restart", "plan":
 		return e.heedPlan(m)
 	case "cell", "cell_error":
 		if m.Cell == nil {
@@ -243,6 +243,10 @@ func (e *engine) heedPlan(m *message) error {
 		if p.onPlay != nil {
 			p.onPlay(renderer.PlanProgress{Plays: uint32(len(p.plan.Plays)), Frames: p.frames, Name: m.Name})
 		}
+	case "read":
+		if p.onRead != nil {
+			p.onRead(m.Paths)
+		}
 	case "files":
 		var pairs [][2]string
 		if err := json.Unmarshal(m.Files, &pairs); err != nil {
@@ -268,6 +272,7 @@ func (e *engine) heedPlan(m *message) error {
 		}
 		p.plan.Name, p.plan.Spec, p.plan.FPS, p.plan.Width, p.plan.Height = m.Scene, spec, m.FPS, m.Width, m.Height
 		p.plan.CellFrames, p.plan.Walk, p.plan.Notes, p.plan.Root = m.CellFrames, m.Walk, m.Warnings, m.Root
+		p.plan.Seed = m.Derived
 		for _, pkg := range m.Packages {
 			p.packages = append(p.packages, packageName(pkg[0], pkg[1]))
 		}

@@ -118,11 +118,14 @@ type message struct {
 	Sound      bool            `json:"sound"`
 	Preview    bool            `json:"preview"`
 
-	Root string `json:"root"`
+	Root    string  `json:"root"`
+	Derived *uint64 `json:"derived"`
 
 	// plan: name and version of each
 	Packages [][2]string `json:"packages"`
 
+	// read: absolute
+	Paths []string `json:"paths"`
 	// need
 	Path string `json:"path"`
 	// scenes

@@ -21,6 +21,7 @@ import (
 // planning is a Plan that is under way.
 type planning struct {
 	onPlay   func(renderer.PlanProgress)
+	onRead   func([]string)
 	alone    bool // the walk draws
 	plan     renderer.Plan
 	packages []string // that the scene imports
@@ -39,6 +40,21 @@ func (e *engine) Plan(ctx context.Context, req renderer.Request, onPlay func(ren
 	if len(req.Args) == 0 {
 		return nil, &renderer.UsageError{Text: "no scene file: give the path of a Python file"}
 	}
+	chosen := struct {
+		Seed *uint64         `json:"seed"`
+		Asks json.RawMessage `json:"asks"`
+	}{Seed: req.Seed}
+	if req.Chosen != nil {
+		var own manifestSpec
+		err := json.Unmarshal(req.Chosen, &own)
+		if err == nil {
+			err = json.Unmarshal([]byte(own.Engine), &chosen)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("manim: spec: %w", err)
+		}
+		req.Env = append(slices.Clone(req.Env), "PYTHONHASHSEED="+own.HashSeed)
+	}
 	if err := e.begin(ctx, hashSeedOf(req.Env)); err != nil {
 		return nil, err
 	}
@@ -49,7 +65,7 @@ func (e *engine) Plan(ctx context.Context, req renderer.Request, onPlay func(ren
 			env[k] = v
 		}
 	}
-	p := &planning{onPlay: onPlay, alone: req.Alone, done: make(chan error, 1)}
+	p := &planning{onPlay: onPlay, onRead: req.Read, alone: req.Alone, done: make(chan error, 1)}
 	e.mu.Lock()
 	h := e.hub
 	e.planning = p
@@ -61,7 +77,8 @@ func (e *engine) Plan(ctx context.Context, req renderer.Request, onPlay func(ren
 	if err := h.pipe.send(map[string]any{
 		"t": "plan", "again": again, "args": req.Args, "cwd": req.Dir, "env": env, "out": h.proc.Dirs().Out,
 		"cell_frames": req.CellFrames, "slots": e.r.cfg.Slots, "ahead": req.Ahead, "assets": req.Assets,
-		"scene": req.Scene, "input": req.Input, "alone": req.Alone,
+		"scene": req.Scene, "input": req.Input, "alone": req.Alone, "watched": req.Read != nil,
+		"seed": chosen.Seed, "asks": chosen.Asks,
 	}); err != nil {
 		return nil, err
 	}

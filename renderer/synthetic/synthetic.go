@@ -202,6 +202,9 @@ func (e *engine) Plan(ctx context.Context, req renderer.Request, onPlay func(ren
 		req.Scene = req.Args[0]
 	}
 	path := filepath.Join(req.Dir, req.Scene)
+	if req.Read != nil {
+		req.Read([]string{path})
+	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, &renderer.UsageError{Text: err.Error()}
@@ -216,6 +219,9 @@ func (e *engine) Plan(ctx context.Context, req renderer.Request, onPlay func(ren
 	files := []renderer.Asset{{Path: filepath.Base(path), Source: path}}
 	for _, a := range scene.Assets {
 		files = append(files, renderer.Asset{Path: a, Source: filepath.Join(req.Dir, a)})
+		if req.Read != nil {
+			req.Read([]string{filepath.Join(req.Dir, a)})
+		}
 	}
 	frames := uint32(0)
 	for i, p := range scene.Plays {

@@ -64,6 +64,7 @@ class Leader(hooks.Guide):
         self.scene: str = order.get("scene", "")  # of those that the command is about, the one of this job
         self.input: str = order.get("input", "")  # what is typed in for the script "-"
         self.alone: bool = order.get("alone", False)  # draws everything itself, as Manim does
+        self.watched: bool = order.get("watched", False)  # which files the walk reads is to be told
         self.asks: dict[str, Any] | None = order.get("asks")  # of the plan: see hazards.py
         self.trace: Trace | None = None
         self.seen: set[str] = set()  # hashes of the scene's plays so far
@@ -72,6 +73,7 @@ class Leader(hooks.Guide):
         self.failure = ""
         self.error: BaseException | None = None
         self.warnings: list[str] = []
+        self.derived: int | None = None  # the seed, if none was given
         self.spec: dict[str, Any] = {}
 
     def run(self) -> None:
@@ -85,6 +87,7 @@ class Leader(hooks.Guide):
         commands.scene_classes_from_file = self.scene_classes
         commands.error_console.print_exception = self.print_exception
         self._keep_sounds_local()
+        self._replace_films()
         try:
             kind, text = self._main()
         except Refused as error:
@@ -101,6 +104,7 @@ class Leader(hooks.Guide):
         elif isinstance(self.error, Diverged):  # from an earlier plan
             walker.report({"t": "changed", "text": str(self.error)})
         else:
+            self._tell_reads()
             walker.report(
                 {"t": "usage_error" if kind == "usage_error" else "scene_error", "text": text[-200_000:]}
             )
@@ -139,7 +143,7 @@ class Leader(hooks.Guide):
         script = self._script(file)
         seed = features.given_seed() if self.given_seed is None else self.given_seed
         if seed is None:
-            seed = settings.derive_seed(script, names)
+            seed = self.derived = settings.derive_seed(script, names)
             self.warnings.append(f"no seed was given: chose --seed {seed}")
         features.set_seed(seed)
         config.notify_outdated_version = False
@@ -257,10 +261,28 @@ class Leader(hooks.Guide):
         def unshared(writer: Any, *args: Any, **kwargs: Any) -> Any:
             if not self.walker.leader or self.walker.passing:
                 return None
-            with self.trace.paused():
+            with self.trace.local():
                 return add_sound(writer, *args, **kwargs)
 
         SceneFileWriter.add_sound = unshared
+
+    @staticmethod
+    def _replace_films() -> None:
+        """Films appear when they are whole: somebody may be watching the one that was there."""
+        from manim.scene.scene_file_writer import SceneFileWriter
+
+        combine_files = SceneFileWriter.combine_files
+
+        def combined(writer: Any, input_files: Any, output_file: Any, *args: Any, **kwargs: Any) -> None:
+            film = Path(os.path.realpath(output_file))
+            part = film.with_name(f".{film.stem}.{os.getpid()}{film.suffix}")
+            try:
+                combine_files(writer, input_files, part, *args, **kwargs)
+                os.replace(part, film)
+            finally:
+                part.unlink(missing_ok=True)
+
+        SceneFileWriter.combine_files = combined
 
     # During the scene.
 
@@ -341,6 +363,7 @@ class Leader(hooks.Guide):
         if not walker.samples.follows:
             walker.samples.save(digests)
         files.append((digest.NAME, str(digests)))
+        self._tell_reads()
         for at in range(0, len(files), 500):
             walker.report({"t": "files", "files": files[at : at + 500]})
         walker.report(
@@ -356,6 +379,7 @@ class Leader(hooks.Guide):
                 "height": int(config.pixel_height),
                 "cell_frames": walker.cell_frames,
                 "seed": spec["seed"],
+                "derived": self.derived,
                 "root": self.trace.root,
                 "packages": packages.needed(self.trace.imports(), config.plugins),
                 "kind": walker.kind,
@@ -369,6 +393,12 @@ class Leader(hooks.Guide):
                 "warnings": self.warnings,
             }
         )
+
+    def _tell_reads(self) -> None:
+        """Tell which files another walk would depend on; of one that failed, those that it has come to."""
+        reads = self.trace.reads() if self.watched and self.trace else []
+        for at in range(0, len(reads), 200):
+            self.walker.report({"t": "read", "paths": reads[at : at + 200]})
 
     def _await_cells(self, cells: list[grid.Cell]) -> dict[int, list[str]]:
         files: dict[int, list[str]] = {}

@@ -25,6 +25,7 @@ from . import audit, late, private, source
 
 _READ_ONLY = os.O_RDONLY | os.O_CLOEXEC
 _SMALL = 64 << 20  # bytes
+_MOST = 10_000  # files that are told of
 _MANIMS = {"Tex", "images", "logs", "texts", "videos"}  # folders of the media folder that Manim fills
 _SYSTEM = (
     "/proc",
@@ -64,10 +65,12 @@ class Trace:
         self._listed: set[str] = set()  # folders
         self._handed: set[str] = set()  # arguments of other programs
         self._given: set[str] = set()  # by the user
+        self._local: set[str] = set()  # read for this computer alone
         self._sources: list[tuple[str, ast.AST]] = []  # of the project's own code
         self._before: dict[str, str | None] = {}  # of written files: a copy of what was there, None: nothing
         self._snapshots: str | None = None
         self._paused = 0
+        self._aside = 0
 
     def start(self) -> None:
         """Begin to record. It cannot be ended."""
@@ -87,6 +90,15 @@ class Trace:
             yield
         finally:
             self._paused -= 1
+
+    @contextmanager
+    def local(self) -> Iterator[None]:
+        """Within, what is read is not for others: files that only the submitter needs."""
+        self._aside += 1
+        try:
+            yield
+        finally:
+            self._aside -= 1
 
     def _opened(self, path: Any, _mode: Any, flags: int) -> None:
         if isinstance(path, (str, bytes, os.PathLike)):
@@ -116,6 +128,10 @@ class Trace:
         if not self._active():
             return
         path = os.path.abspath(os.fsdecode(path))
+        if self._aside:
+            if not writes:
+                self._local.add(path)
+            return
         if path.endswith((".pyc", ".pyo")):
             with suppress(ValueError):
                 path = source_from_cache(path)  # workers have no such caches
@@ -227,6 +243,16 @@ class Trace:
         if hidden:
             warnings.append(named("the scene reads hidden files; these are not shared", hidden))
         return sorted(out.items()), warnings
+
+    def reads(self) -> list[str]:
+        """The user's files that this walk has read so far, shipped or not: not those of Manim's caches, nor those that
+        it writes itself.
+        """
+        modules = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+        paths = {os.path.abspath(path) for path in modules if isinstance(path, str)}
+        paths = (paths | self._local | self._read.keys()) - self._written.keys() - self._before.keys()
+        kept = (path for path in paths if (self._place(path) or "media").split("/")[0] != "media")
+        return sorted(kept)[:_MOST]
 
     def _is_cache(self, path: str) -> bool:
         """Whether a walk elsewhere should find what this one has written.
