@@ -31,6 +31,7 @@ type Manifest struct {
 	Plays      []Play  `cbor:"10,keyasint"`
 	CellFrames uint32  `cbor:"11,keyasint,omitempty"` // 0: the grid's own lengths
 	Walk       float64 `cbor:"12,keyasint"`           // CPU seconds of the submitter's walk through the whole job, without drawing
+	Keys       CID     `cbor:"13,keyasint,omitempty"` // the block with the cells' keys; "": they have none
 }
 
 // Need says what a node must have to work on a job.
@@ -178,6 +179,9 @@ func (m *Manifest) Validate() error {
 	}
 	if _, err := m.Assets.Parse(); err != nil {
 		return invalid("manifest: assets: %v", err)
+	}
+	if _, err := m.Keys.Parse(); m.Keys != "" && err != nil {
+		return invalid("manifest: keys: %v", err)
 	}
 	// Count before cutting: a hostile table must not cost more than its own size.
 	moving, frozen := cellLengths(m.FPS, m.CellFrames)

@@ -156,6 +156,7 @@ type Request struct {
 	Ahead      int      // cells that may be drawn at a time while the walk goes on: the first ones, for Render to give at once
 	Assets     []string // files to share that the walk may not read: paths, or patterns of them
 	Alone      bool     // the program draws everything itself, in the one walk of the plan: Assemble alone ends it
+	Keys       *Keying  // the cells' keys are wanted; nil: they are not
 	Again      *Earlier // the walk has been made before, and is to be the same; nil: it has not
 	Console    func(line string)
 
@@ -170,6 +171,12 @@ type Request struct {
 	// of one that has failed, as absolute paths; not of what it writes itself. It may be
 	// nil.
 	Read func(paths []string)
+}
+
+// Keying says what keys of cells are wanted for.
+type Keying struct {
+	Salt  string    // cells that are made with another one are not equal
+	Known []job.Key // cells with these are not drawn ahead: they are there
 }
 
 // Earlier is a plan that an earlier engine has made of the same Request: what was
@@ -209,6 +216,11 @@ type Plan struct {
 	Stream     bool       // the cells can be watched: the renderer is a Streamer
 	Sound      bool       // the film has sound, which is mixed when it is assembled: the cells have none
 	Preview    bool       // the program will show the film when it is assembled
+
+	// Keys has for each cell what its output depends on; a zero one depends on
+	// Inputs, on Files, and on its place in the job. Inputs "": the cells have none.
+	Keys   []job.Key
+	Inputs string
 }
 
 // Missing brings a file of a job that the plan did not read, named as in

@@ -157,7 +157,7 @@ func (e *engine) heed(h *hub, m *message) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch m.Kind {
-	case "play", "files", "read", "restart", "plan":
+	case "play", "keys", "files", "read", "restart", "plan":
 		return e.heedPlan(m)
 	case "cell", "cell_error":
 		if m.Cell == nil {
@@ -247,6 +247,14 @@ func (e *engine) heedPlan(m *message) error {
 		if p.onRead != nil {
 			p.onRead(m.Paths)
 		}
+	case "keys":
+		for _, text := range m.Keys[:min(len(m.Keys), job.MaxCells-len(p.plan.Keys))] {
+			key, err := job.ParseKey(text)
+			if text != "" && err != nil {
+				return err
+			}
+			p.plan.Keys = append(p.plan.Keys, key)
+		}
 	case "files":
 		var pairs [][2]string
 		if err := json.Unmarshal(m.Files, &pairs); err != nil {
@@ -277,7 +285,7 @@ func (e *engine) heedPlan(m *message) error {
 			p.packages = append(p.packages, packageName(pkg[0], pkg[1]))
 		}
 		p.plan.Whole, e.headers = m.What == "still" || p.frames == 0 || p.alone, m.Headers
-		p.plan.Stream, p.plan.Sound, p.plan.Preview = m.Stream, m.Sound, m.Preview
+		p.plan.Stream, p.plan.Sound, p.plan.Preview, p.plan.Inputs = m.Stream, m.Sound, m.Preview, m.Inputs
 		p.done <- nil
 		e.planning = nil
 	}

@@ -117,6 +117,10 @@ type message struct {
 	Stream     bool            `json:"stream"`
 	Sound      bool            `json:"sound"`
 	Preview    bool            `json:"preview"`
+	Inputs     string          `json:"inputs"` // hash of what cells without a key depend on beside the files; "": there are no keys
+
+	// keys: of the next cells, "" for those without one
+	Keys []string `json:"keys"`
 
 	Root    string  `json:"root"`
 	Derived *uint64 `json:"derived"`

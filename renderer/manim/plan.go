@@ -74,12 +74,19 @@ func (e *engine) Plan(ctx context.Context, req renderer.Request, onPlay func(ren
 	if err != nil {
 		return nil, err
 	}
-	if err := h.pipe.send(map[string]any{
+	order := map[string]any{
 		"t": "plan", "again": again, "args": req.Args, "cwd": req.Dir, "env": env, "out": h.proc.Dirs().Out,
 		"cell_frames": req.CellFrames, "slots": e.r.cfg.Slots, "ahead": req.Ahead, "assets": req.Assets,
 		"scene": req.Scene, "input": req.Input, "alone": req.Alone, "watched": req.Read != nil,
 		"seed": chosen.Seed, "asks": chosen.Asks,
-	}); err != nil {
+	}
+	if req.Keys != nil {
+		order["salt"] = req.Keys.Salt + " " + e.env.id
+		if order["known"], err = writeKnown(h, req.Keys.Known); err != nil {
+			return nil, err
+		}
+	}
+	if err := h.pipe.send(order); err != nil {
 		return nil, err
 	}
 	select {
@@ -130,6 +137,23 @@ func (e *engine) writeEarlier(h *hub, p *renderer.Earlier) (string, error) {
 		return "", fmt.Errorf("manim: the earlier plan: %w", err)
 	}
 	return filepath.Join(out, told), nil
+}
+
+// writeKnown writes keys for the hub to read, one a line, and returns where, "" if
+// there are none.
+func writeKnown(h *hub, keys []job.Key) (string, error) {
+	const name = "known-keys"
+	if len(keys) == 0 {
+		return "", nil
+	}
+	var text strings.Builder
+	for _, k := range keys {
+		text.WriteString(k.String() + "\n")
+	}
+	if err := h.proc.Out().WriteFile(name, []byte(text.String()), 0o600); err != nil {
+		return "", fmt.Errorf("manim: known keys: %w", err)
+	}
+	return filepath.Join(h.proc.Dirs().Out, name), nil
 }
 
 // digestsFile is the asset with what other walks are compared with.

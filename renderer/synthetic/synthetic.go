@@ -54,6 +54,7 @@ type Scene struct {
 	Late     []string   `json:"late,omitempty"`     // files beside the scene that cells open, but the walk does not
 	Error    string     `json:"error,omitempty"`    // fails the walk
 	Differs  string     `json:"differs,omitempty"`  // what a second walk finds to be other than the first
+	Keyed    bool       `json:"keyed,omitempty"`    // its cells have keys: their bytes; but for the first, which depends on all inputs
 }
 
 // environment is built in, and equal on all machines: synthetic bytes depend on
@@ -243,13 +244,21 @@ func (e *engine) Plan(ctx context.Context, req renderer.Request, onPlay func(ren
 	e.grid = job.Grid(scene.Plays, scene.FPS, req.CellFrames)
 	need := e.env.Need()
 	need.Packages = scene.Packages
-	return &renderer.Plan{
+	plan := &renderer.Plan{
 		Name: scene.Name, Spec: spec, Width: 16, Height: 16, FPS: scene.FPS,
 		Need:  need,
 		Plays: scene.Plays, CellFrames: req.CellFrames, Files: files, Whole: frames == 0 || req.Alone,
 		Root: req.Dir, Lendable: scene.Late,
 		Stream: true,
-	}, nil
+	}
+	if scene.Keyed && req.Keys != nil {
+		plan.Inputs = req.Keys.Salt + scene.Name
+		plan.Keys = make([]job.Key, len(e.grid))
+		for i := range plan.Keys[1:] {
+			plan.Keys[i+1] = sha256.Sum256(append([]byte(req.Keys.Salt), Bytes(scene, uint32(i+1))...))
+		}
+	}
+	return plan, nil
 }
 
 func (e *engine) Load(_ context.Context, m *job.Manifest, missing renderer.Missing) error {

@@ -28,6 +28,7 @@ _held = False  # inside hold()
 _stale: dict[int, Camera] = {}  # cameras whose pixels are not those of the last frame, by id
 _settled: dict[int, Camera] = {}  # cameras without a context cache that have been through a drawing, by id
 _on_stale_read: Callable[[], None] | None = None
+_on_capture: Callable[[Camera, list, dict], None] | None = None  # told what cameras are given to draw
 
 
 @contextmanager
@@ -63,10 +64,24 @@ def install(on_stale_read: Callable[[], None]) -> None:
     Camera.pixel_array = property(_pixels, _put_pixels, _forget_pixels)
 
 
+def record(on_capture: Callable[[Camera, list, dict], None] | None) -> None:
+    """Tell what cameras are given to draw, whether they do or not."""
+    global _on_capture
+    _on_capture = on_capture
+
+
 def _capture_mobjects(self: Camera, mobjects: Iterable[Any], **kwargs: Any) -> None:
-    if not _held:
+    if _on_capture is not None:
+        mobjects = list(mobjects)
+    if _held:
+        _pass_over(self, mobjects, **kwargs)
+    else:
         _capture(self, mobjects, **kwargs)
-        return
+    if _on_capture is not None:
+        _on_capture(self, mobjects, kwargs)
+
+
+def _pass_over(self: Camera, mobjects: Iterable[Any], **kwargs: Any) -> None:
     _stale[id(self)] = self
     watched = hasattr(self, "image_mobjects_from_cameras")
     if _has_settled(self) and not watched:

@@ -69,7 +69,7 @@ class VideoCell:
         """frames: of the cell; play_frames: of the play that it is a part of, or the whole of."""
         self._meter = meter
         self._encoding: Background | None = None  # from the second picture on
-        self._final = folder / f"{index}.{encoder['container']}"
+        self._final = folder / f"{index}-cell.{encoder['container']}"
         self._path = folder / f".{index}.{os.getpid()}.tmp"
         self._shape = (encoder["height"], encoder["width"], 4)
         self._rate = Fraction(*encoder["rate"])
@@ -148,12 +148,12 @@ class VideoCell:
 
 
 class ImageCell:
-    """The pictures of a PNG sequence, named by their number in the sequence."""
+    """Pictures of a PNG sequence, named by their number in the cell: an equal cell elsewhere has equal files."""
 
-    def __init__(self, folder: Path, index: int, meter: Meter, image: int, images: int) -> None:
+    def __init__(self, folder: Path, index: int, meter: Meter, images: int) -> None:
         self._meter = meter
         self._folder, self._index = folder, index
-        self._next, self._end = image, image + images
+        self._next, self._end = 0, images
         self._paths: list[str] = []
 
     def write(self, pixels: np.ndarray, repeat: int = 1) -> None:

@@ -122,6 +122,14 @@ def install(walker: Walker, guide: Guide) -> None:
         walker.scene = scene
         frozen = scene.is_current_animation_frozen_frame()
         walker.enter_play(frozen, *_steps(self, scene, frozen))
+        if walker.contents is None or not walker.play_counts:
+            return static_image(self, scene, static_mobjects)
+        walker.contents.begin(self)
+        image = static_image(self, scene, static_mobjects)
+        walker.contents.still(self)
+        return image
+
+    def static_image(self: CairoRenderer, scene: Any, static_mobjects: Any) -> Any:
         if walker.needs_pixels:
             walker.at_drawing = True
             with walker.meter.rastering():
@@ -140,6 +148,8 @@ def install(walker: Walker, guide: Guide) -> None:
         # Manim itself comes here only for frozen plays; else it is the scene that wants to see itself.
         if walker.in_play and walker.play_frozen and scene.is_current_animation_frozen_frame():
             draw(self, scene, mobjects, walker.needs_pixels)
+            if walker.contents is not None:
+                walker.contents.frame(self)
             return
         if self.static_image is not None and self.static_image is pixels_of(self):
             walker.restart_drawing()
@@ -157,6 +167,8 @@ def install(walker: Walker, guide: Guide) -> None:
     def render(self: CairoRenderer, scene: Any, time: float, moving_mobjects: Any = None) -> None:
         wanted = walker.next_frame()
         draw(self, scene, moving_mobjects, wanted)
+        if walker.contents is not None:
+            walker.contents.frame(self)
         if self.skip_animations:
             return
         walker.frame_done(pixels_of(self) if wanted else None)

@@ -70,6 +70,8 @@ class Hub:
         self.slots = 1
         self.wanted: list[int] = []  # cells asked for and not yet given to a walker, in the order of asking
         self.ahead = 0  # cells drawn at a time before anybody has asked, while the plan is made
+        self.known: set[str] = set()  # keys of cells that need not be drawn ahead: they were before
+        self.keyed = 0  # cells of which the leader has told the key
         self.early: list[dict] = []  # cells drawn so, until the plan is there to compare them with
         self.may_fork = True
         self.lacking: dict[str, list[Body]] = {}  # files of the project that walkers wait for
@@ -147,6 +149,8 @@ class Hub:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.slots = max(1, job.get("slots", 1))
         self.ahead = job.get("ahead", 0) if job["t"] == "plan" else 0
+        if job.get("known"):
+            self.known = set(Path(job["known"]).read_text().split())
 
     def learn_plays(self, plays: list) -> None:
         self.plays += [grid.Play(frames, bool(frozen)) for frames, frozen in plays]
@@ -323,6 +327,7 @@ class Hub:
             self.take_back(body)
         elif kind == "restart":
             self.plays, self.cells, self.wanted, self.early, body.leader = [], [], [], [], False
+            self.keyed = 0
             self.pipes.send(
                 {"t": "restart", "text": "the scene looks at its own pixels: every frame is drawn"}
             )
@@ -344,10 +349,13 @@ class Hub:
             self.pipes.send(message)
         elif kind == "begun":
             self.draw_ahead(message)
+        elif kind == "keys":
+            self.heed_keys(message["keys"])
+            self.pipes.send(message)
         elif kind == "play":
             if message["play"] == len(self.plays):  # its length was not known when it began
                 self.draw_ahead(message)
-            message.pop("fps")
+            del message["fps"], message["keyed"]
             self.pipes.send(message)
         else:
             if kind in ("finished", "scene_error", "usage_error", "scenes"):
@@ -360,8 +368,14 @@ class Hub:
         self.fps = play["fps"]
         first = len(self.grid())
         self.learn_plays([[play["frames"], play["frozen"]]])
-        if self.ahead:
+        if self.ahead and not (self.known and play["keyed"]):
             self.wanted += range(first, len(self.grid()))
+
+    def heed_keys(self, keys: list[str]) -> None:
+        """The leader has passed cells, and told their keys. Of those without one it is not known yet."""
+        first, self.keyed = self.keyed, self.keyed + len(keys)
+        if self.ahead and self.known:
+            self.wanted += [first + i for i, key in enumerate(keys) if key and key not in self.known]
 
     def checked(self, body: Body, reason: str, text: str) -> None:
         """A check has found a difference, or could not be made."""
@@ -446,7 +460,6 @@ class Hub:
             "cell": cell.index,
             "first": cell.first,
             "end": cell.end,
-            "image": cell.image,
             "images": cell.images,
             "play_frames": self.plays[cell.play].frames,
             "digests": str(self.folder / PLAN_DIGESTS) if self.job["t"] == "plan" and self.spec else None,

@@ -24,7 +24,9 @@ from manim.utils import module_ops
 from . import (
     PLAN_DIGESTS,
     assemble,
+    content,
     digest,
+    drawing,
     encode,
     features,
     fresh,
@@ -65,6 +67,7 @@ class Leader(hooks.Guide):
         self.input: str = order.get("input", "")  # what is typed in for the script "-"
         self.alone: bool = order.get("alone", False)  # draws everything itself, as Manim does
         self.watched: bool = order.get("watched", False)  # which files the walk reads is to be told
+        self.salt: str = order.get("salt", "")  # of the keys of cells; "": there are to be none
         self.asks: dict[str, Any] | None = order.get("asks")  # of the plan: see hazards.py
         self.trace: Trace | None = None
         self.seen: set[str] = set()  # hashes of the scene's plays so far
@@ -188,6 +191,9 @@ class Leader(hooks.Guide):
             for pattern in self.given_assets:
                 if not self.trace.add(pattern):
                     raise Refused(f"--asset {pattern}: there is no such file")
+            if self.salt and not self.alone and walker.table is None:
+                walker.contents = content.Contents(self.salt)
+                drawing.record(walker.contents.capture)
         module_ops.prompt_user_for_choice = self._choose
         scene = self._one_of(module_ops.scene_classes_from_file(file, *args, **kwargs))
         self.spec["scene"] = scene.__name__
@@ -241,7 +247,10 @@ class Leader(hooks.Guide):
     def settings_known(self) -> None:
         """The first play begins: settings that the encoder refuses show before the scene has been walked."""
         walker = self.walker
-        if not walker.leader or walker.kind != "video":
+        if not walker.leader:
+            return
+        self._settle_contents()
+        if walker.kind != "video":
             return
         try:
             walker.headers = encode.check(walker.encoder, walker.folder)
@@ -251,6 +260,17 @@ class Leader(hooks.Guide):
                 f"the encoder {encoder['codec']} refuses {encoder['width']}x{encoder['height']} "
                 f"{encoder['pixel_format']} with options {encoder['options']}: {error}"
             ) from error
+
+    def _settle_contents(self) -> None:
+        """Whether cells are to have keys is known when the configuration is."""
+        walker = self.walker
+        if walker.contents is None:
+            return
+        if config.disable_caching or walker.kind not in ("video", "images"):
+            walker.contents = None
+            drawing.record(None)
+            return
+        walker.contents.settle(walker.kind, walker.encoder, known=not walker.draw_all and not config.plugins)
 
     def _keep_sounds_local(self) -> None:
         """Sounds are mixed here, at the end: nobody else needs their files."""
@@ -309,10 +329,15 @@ class Leader(hooks.Guide):
                 "frozen": play.frozen,
                 "name": digest.name_of(scene),
                 "fps": walker.fps,
+                "keyed": walker.contents is not None,
                 "walk": walk - before[0],
                 "outlines": outlines - before[1],
             }
         )
+        if walker.contents is not None:
+            keys = walker.contents.end(scene.renderer, play, walker.fps, walker.cell_frames)
+            for at in range(0, len(keys), 5000):
+                walker.report({"t": "keys", "keys": keys[at : at + 5000]})
 
     # After the scene.
 
@@ -366,6 +391,7 @@ class Leader(hooks.Guide):
         self._tell_reads()
         for at in range(0, len(files), 500):
             walker.report({"t": "files", "files": files[at : at + 500]})
+        needed = packages.needed(self.trace.imports(), config.plugins)
         walker.report(
             {
                 "t": "plan",
@@ -381,7 +407,8 @@ class Leader(hooks.Guide):
                 "seed": spec["seed"],
                 "derived": self.derived,
                 "root": self.trace.root,
-                "packages": packages.needed(self.trace.imports(), config.plugins),
+                "packages": needed,
+                "inputs": self._inputs(needed),
                 "kind": walker.kind,
                 "headers": walker.headers,
                 "expect": features.expected_file(writer),
@@ -399,6 +426,14 @@ class Leader(hooks.Guide):
         reads = self.trace.reads() if self.watched and self.trace else []
         for at in range(0, len(reads), 200):
             self.walker.report({"t": "read", "paths": reads[at : at + 200]})
+
+    def _inputs(self, needed: list) -> str:
+        """What cells without a key depend on beside the files of the job; "": there are to be no keys."""
+        walker = self.walker
+        if walker.contents is None:
+            return ""
+        plays = [[play.frames, play.frozen] for play in walker.plays]
+        return walker.contents.inputs(self.trace, self.spec, [needed, plays, walker.cell_frames])
 
     def _await_cells(self, cells: list[grid.Cell]) -> dict[int, list[str]]:
         files: dict[int, list[str]] = {}

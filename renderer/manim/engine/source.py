@@ -41,3 +41,15 @@ def imports(tree: ast.AST) -> Iterator[str]:
                 yield name.name.partition(".")[0]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module.partition(".")[0]
+
+
+def names(tree: ast.AST) -> Iterator[str]:
+    """All names in it, of variables, attributes and imported modules."""
+    yield from imports(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.ImportFrom):
+            yield from (name.name for name in node.names)

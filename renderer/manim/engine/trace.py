@@ -284,6 +284,22 @@ class Trace:
         files = {name: getattr(sys.modules.get(name), "__file__", None) for name in named}
         return {name for name, file in files.items() if file and self._place(os.path.abspath(file)) is None}
 
+    def imports_any(self, modules: set[str]) -> bool:
+        """Whether the user's code may import one of these modules; where that is not known, it does."""
+        return self._elsewhere() or any(
+            not modules.isdisjoint(source.imports(tree)) for _, tree in self._sources
+        )
+
+    def names_any(self, names: set[str]) -> bool:
+        """Whether the user's code has one of these names; where that is not known, it does."""
+        return self._elsewhere() or any(not names.isdisjoint(source.names(tree)) for _, tree in self._sources)
+
+    def _elsewhere(self) -> bool:
+        """Whether there is code of the user's that was not looked at. To be asked for after files()."""
+        parsed = {path for path, _ in self._sources}
+        mine = [path for path in self._read if path.endswith(".py") and self._place(path) is not None]
+        return not mine or not parsed.issuperset(mine)
+
     def _parse(self) -> None:
         """Read the project's own code."""
         self._sources.clear()

@@ -21,7 +21,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from . import digest, grid, late, private, threads
+from . import content, digest, drawing, grid, late, private, threads
 from .encode import ImageCell, VideoCell
 from .meter import Meter
 from .protocol import Channel, Closed
@@ -68,6 +68,7 @@ class Walker:
         self.at_drawing = False  # a frame is being drawn, or could not be
         self.scene: Any = None  # known when the first play begins
         self.samples = digest.Samples()
+        self.contents: content.Contents | None = None  # of the leader, whose walk tells the keys of cells
         self._sampled = -1  # frames of the current play after which a digest was taken last
 
         self.files: private.Files | None = None  # as this walker sees them
@@ -81,7 +82,7 @@ class Walker:
         self._stop = FOREVER
         self._target: tuple[int, int, int] | None = None  # cell, first frame, end
         self._target_play_frames = 0  # frames of the play of the target cell
-        self._picture: tuple[int, int] = (0, 0)  # image, images of the target cell
+        self._images = 0  # frames of a PNG sequence in the target cell
         self._cell: VideoCell | ImageCell | None = None
         self.meter = Meter()
         self._started = self._arrived = 0.0  # CPU seconds
@@ -129,7 +130,8 @@ class Walker:
             return
         self._compare_start(frozen, upper, exact)
         if self.leader and exact:
-            self.report({"t": "begun", "frames": upper, "frozen": frozen, "fps": self.fps})
+            keyed = self.contents is not None
+            self.report({"t": "begun", "frames": upper, "frozen": frozen, "fps": self.fps, "keyed": keyed})
         self._reach()
         first, end = self.frame, self.frame + upper
         if self._target is not None:
@@ -312,7 +314,7 @@ class Walker:
     def draw(self, order: dict) -> None:
         """Take on a cell: go to its first frame, draw it, report, stand at its end."""
         self._target = (order["cell"], order["first"], order["end"])
-        self._picture = (order["image"], order["images"])
+        self._images = order["images"]
         self._target_play_frames = order["play_frames"]
         self._started = self.cpu()
         self.meter.raster = self.meter.encode = 0.0
@@ -329,7 +331,7 @@ class Walker:
         if opening:
             self._arrived, self._arrived_at = self.cpu(), time.monotonic()
             if self.kind == "images":
-                self._cell = ImageCell(self.folder, cell, self.meter, *self._picture)
+                self._cell = ImageCell(self.folder, cell, self.meter, self._images)
             else:
                 self._cell = VideoCell(
                     self.folder, cell, self.encoder, self.meter, end - first, self._target_play_frames
@@ -452,6 +454,8 @@ class Walker:
         self.leader = False
         self._children = []
         self.samples.mark()
+        self.contents = None
+        drawing.record(None)
         self.written, self.unseen = list, nullcontext
         if self.files is not None:
             self.files.adopt(files)
