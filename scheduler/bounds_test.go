@@ -41,7 +41,7 @@ func TestStrangers(t *testing.T) {
 						m = testManifest(fmt.Sprintf("evil%d", rng.IntN(100)), 100, 60, 1)
 					}
 				}
-				s.Step(now, ManifestFetched{a.Job, m})
+				s.Step(now, ManifestFetched{Job: a.Job, Manifest: m})
 			case Prepare:
 				s.Step(now, Prepared{Job: a.Job})
 			}
@@ -155,7 +155,7 @@ func TestClone(t *testing.T) {
 	m := testManifest("a", 4, 60, 0)
 	_, id, _ := m.Block()
 	s.Step(0, Received{job.Signed{From: "a", Msg: &job.Offer{Job: id, Roster: []job.Member{{Peer: "b", Slots: 1}}}}})
-	s.Step(0, ManifestFetched{id, m})
+	s.Step(0, ManifestFetched{Job: id, Manifest: m})
 	s.Step(0, Prepared{Job: id})
 	c := clone(s)
 	if !reflect.DeepEqual(s, c) {

@@ -174,7 +174,7 @@ func (x *explorer) step(node int, now time.Duration, ev Event, key string) *outc
 				r.Signed = sealedBy(self, state)
 				o.answer(x, from, r)
 			case FetchManifest:
-				todo = append(todo, ManifestFetched{a.Job, x.manifest})
+				todo = append(todo, ManifestFetched{Job: a.Job, Manifest: x.manifest})
 			case Prepare:
 				todo = append(todo, Prepared{Job: a.Job})
 			case Render:
@@ -568,7 +568,7 @@ func (x *explorer) start(local uint32) *world {
 		}
 		w.nodes[i] = x.intern(s)
 	}
-	x.happen(w, 0, Submit{x.job, x.manifest, local}, "submit")
+	x.happen(w, 0, Submit{Job: x.job, Manifest: x.manifest, LocalSlots: local}, "submit")
 	return w
 }
 

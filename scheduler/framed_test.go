@@ -19,7 +19,7 @@ func TestOthersOutputWithAnotherSize(t *testing.T) {
 	}
 	m := testManifest("self", 4, 60, 0)
 	_, id, _ := m.Block()
-	s.Step(0, Submit{id, m, 1})
+	s.Step(0, Submit{Job: id, Manifest: m, LocalSlots: 1})
 	var fetch Fetch
 	revoked := make(map[job.PeerID]bool)
 	step := func(ev Event) {

@@ -80,9 +80,9 @@ func FuzzStep(f *testing.F) {
 			step(PeerJoined{job.PeerID(p), &advert})
 		}
 		step(Plan{mine.Nonce, mine.Need})
-		step(Submit{mineID, mine, 1})
+		step(Submit{Job: mineID, Manifest: mine, LocalSlots: 1})
 		step(Received{job.Signed{From: "a", Msg: &job.Offer{Job: othersID, Nonce: others.Nonce, Roster: []job.Member{{Peer: "self", Slots: 1}}}}})
-		step(ManifestFetched{othersID, others})
+		step(ManifestFetched{Job: othersID, Manifest: others})
 		for len(said) > 3 {
 			now += time.Duration(said[0]) * 100 * time.Millisecond
 			n := min(int(binary.BigEndian.Uint16(said[1:])), len(said)-3)

@@ -93,17 +93,20 @@ func (s *Scheduler) manifestFetched(ev ManifestFetched) {
 		}
 		return true // who offers another node's job is not listened to
 	})
-	if found == nil || s.find(ev.Job) != nil {
+	if s.find(ev.Job) != nil {
 		return
 	}
-	j := newJob(ev.Job, ev.Manifest, found.offer, found.signed.Raw, s.now)
-	if all, its := s.cells(j.submitter); all+len(j.cells) > maxCells || its+len(j.cells) > job.MaxCells {
+	j := s.openOffered(ev, found)
+	if j == nil {
+		if len(ev.Cached) > 0 { // they are pinned
+			s.do(Release{ev.Job})
+		}
 		return
 	}
-	s.jobs = append(s.jobs, j)
 	s.offerHeard(j)
 	s.recordJob(j)
 	s.takePlan(j)
+	s.announceCached(j, ev.Cached)
 	if why := s.unfit(j); why != "" {
 		s.do(Tell{j.id, "not rendered here: " + why})
 	}
@@ -113,6 +116,20 @@ func (s *Scheduler) manifestFetched(ev ManifestFetched) {
 	if found.missed != "" {
 		s.miss(found.missed)
 	}
+}
+
+// openOffered opens an offered job whose manifest is here, or returns nil: nobody
+// offers it, or there is no room for it.
+func (s *Scheduler) openOffered(ev ManifestFetched, o *offered) *openJob {
+	if o == nil {
+		return nil
+	}
+	j := newJob(ev.Job, ev.Manifest, o.offer, o.signed.Raw, s.now)
+	if all, its := s.cells(j.submitter); all+len(j.cells) > maxCells || its+len(j.cells) > job.MaxCells {
+		return nil
+	}
+	s.jobs = append(s.jobs, j)
+	return j
 }
 
 // cells returns the number of cells of all open jobs, and of those of a submitter.

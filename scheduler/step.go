@@ -42,11 +42,13 @@ type (
 		Need  job.Need
 	}
 	// Submit offers the planned job. LocalSlots bounds how many cells of it
-	// this node renders at a time itself; 0: none.
+	// this node renders at a time itself; 0: none. Cached cells are collected from
+	// the start.
 	Submit struct {
 		Job        job.ID
 		Manifest   *job.Manifest
 		LocalSlots uint32
+		Cached     []Cached
 	}
 	// Abort ends a job of this node, planned or offered, by the user's wish or
 	// a failure.
@@ -91,10 +93,12 @@ type (
 		Facts []job.Signed
 	}
 
-	// ManifestFetched answers FetchManifest; Manifest is nil when it failed.
+	// ManifestFetched answers FetchManifest; Manifest is nil when it failed. Cached
+	// cells are as good as rendered here.
 	ManifestFetched struct {
 		Job      job.ID
 		Manifest *job.Manifest
+		Cached   []Cached
 	}
 	// Prepared answers Prepare: assets are here and an engine is loaded. Err is
 	// not nil when this node cannot work on the job.
@@ -148,6 +152,14 @@ type (
 		Here bool
 	}
 )
+
+// Cached is a cell of a job whose output is here before the job begins, from an
+// earlier one: in the store, and pinned.
+type Cached struct {
+	Cell   uint32
+	Output job.CID
+	Size   uint64
+}
 
 // Class says what a failure means for the next try.
 type Class int

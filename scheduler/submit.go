@@ -88,7 +88,7 @@ func (s *Scheduler) ready(from job.PeerID, r *job.Ready) {
 // the layout.
 func (s *Scheduler) submit(ev Submit) {
 	if ev.Manifest != nil {
-		if c := s.planning(ev.Manifest.Nonce); c != nil && !s.mustered(c) {
+		if c := s.planning(ev.Manifest.Nonce); c != nil && !s.mustered(c) && len(ev.Cached) < len(ev.Manifest.Grid()) {
 			c.planned = &ev
 			return
 		}
@@ -144,8 +144,13 @@ func (s *Scheduler) open(ev Submit) {
 	j.work.ready = true // the engine that planned it renders it
 	s.jobs = append(s.jobs, j)
 	s.recordJob(j)
-	s.do(Publish{o})
+	s.keepCached(j, ev.Cached)
 	s.offerHeard(j)
+	if j.open == 0 { // nobody else needs to know of it
+		j.meet(s.self)
+		return
+	}
+	s.do(Publish{o})
 	s.takePlan(j)
 }
 
@@ -265,14 +270,19 @@ func (s *Scheduler) get(j *openJob, cell uint32, d *done) {
 
 // keep notes a collected cell.
 func (s *Scheduler) keep(j *openJob, cell uint32, d *done) {
+	s.note(j, cell, d)
+	s.recordCell(j, cell)
+	s.stop(j, cell)
+}
+
+// note is keep without a record.
+func (s *Scheduler) note(j *openJob, cell uint32, d *done) {
 	c := &j.cells[cell]
 	c.collected, c.from = true, d.peer
 	j.touch(cell)
 	j.open--
 	j.mine.outputs[cell] = d.output
 	j.mine.unsaid = true
-	s.recordCell(j, cell)
-	s.stop(j, cell)
 }
 
 func (s *Scheduler) fetched(ev Fetched) {

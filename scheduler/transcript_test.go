@@ -240,7 +240,7 @@ func (st *stage) command(verb string, words []string) error {
 		st.step(st.node(args[0]), Plan{st.jobs[args[1]].manifest.Nonce, testNeed})
 	case "submit":
 		p := st.jobs[args[1]]
-		st.step(st.node(args[0]), Submit{p.id, p.manifest, number(opts["local"], 0)})
+		st.step(st.node(args[0]), Submit{Job: p.id, Manifest: p.manifest, LocalSlots: number(opts["local"], 0)})
 	case "deliver":
 		st.deliver(args)
 	case "drop":
@@ -503,7 +503,7 @@ func (st *stage) carryOut(n *actor, actions []Action) {
 		case Request:
 			st.mail = append(st.mail, letter{from: n.name, to: string(a.To), msg: st.sealed(n.name, a.Msg), ask: a.ID})
 		case FetchManifest:
-			st.owe(n, "manifest", ManifestFetched{a.Job, st.piece(a.Job).manifest})
+			st.owe(n, "manifest", ManifestFetched{Job: a.Job, Manifest: st.piece(a.Job).manifest})
 		case Prepare:
 			st.owe(n, "prepared", Prepared{Job: a.Job})
 		case Fetch:
