@@ -59,7 +59,10 @@ func (n *Node) execute(a scheduler.Action) {
 	case scheduler.Sick:
 		n.tasks.Go(func() { n.beSick(a.Reason) })
 	case scheduler.Accuse:
-		n.tasks.Go(func() { n.accuse(a) })
+		n.tasks.Go(func() {
+			n.forgetResults(a.Job)
+			n.accuse(a)
+		})
 	case scheduler.Tell:
 		n.log.Info(a.Text, "job", a.Job.Short())
 		n.toPublication(a.Job, func(p *publication) { p.emit(Event{Event: "note", Text: a.Text}) })
@@ -200,6 +203,11 @@ func (n *Node) fetchManifest(a scheduler.FetchManifest) {
 	}
 	if err != nil && n.ctx.Err() == nil {
 		n.log.Warn("manifest not fetched", "job", a.Job.Short(), "err", err)
+	}
+	if err == nil && n.results.has(got.Manifest.Submitter) {
+		if keys, err := n.keysOf(ctx, got.Manifest, a.From); err == nil {
+			got.Cached = n.reuse(ctx, a.Job, got.Manifest, keys)
+		}
 	}
 	n.post(got)
 }

@@ -53,7 +53,9 @@ type Node struct {
 	asked calls[chan []byte] // requests of peers that wait for the scheduler's Reply
 	roles *roles
 	home  *home // nil: none to give up
-	mesh  p2p.Mesh
+
+	results *results
+	mesh    p2p.Mesh
 
 	talk    talk          // what peers have gossiped of late
 	dropped atomic.Uint64 // gossip not taken because the node was busy
@@ -93,6 +95,9 @@ func New(parts Parts) (*Node, error) {
 	var err error
 	if n.roles, err = loadRoles(parts.Records); err == nil {
 		err = n.loadHistory()
+	}
+	if err == nil {
+		n.results, err = loadResults(parts.Records)
 	}
 	if err == nil {
 		left, err = n.findLeft(n.ctx)

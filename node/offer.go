@@ -23,6 +23,12 @@ func (n *Node) offer(ctx context.Context, p *publication, plan *renderer.Plan, r
 	if man.Assets, err = n.importAssets(ctx, plan.Files); err != nil {
 		return err
 	}
+	keys := keysFor(plan, man.Assets)
+	if block := job.EncodeKeys(keys); block != nil {
+		if man.Keys, err = n.parts.Store.PutBlock(ctx, block); err != nil {
+			return fmt.Errorf("keys not stored: %w", err)
+		}
+	}
 	block, id, err := man.Block()
 	if err != nil {
 		return err
@@ -30,25 +36,35 @@ func (n *Node) offer(ctx context.Context, p *publication, plan *renderer.Plan, r
 	if _, err := n.parts.Store.PutBlock(ctx, block); err != nil {
 		return fmt.Errorf("manifest not stored: %w", err)
 	}
-	if err := n.parts.Store.Pin(ctx, string(id), job.CID(id), man.Assets); err != nil {
+	pins := []job.CID{job.CID(id), man.Assets}
+	if man.Keys != "" {
+		pins = append(pins, man.Keys)
+	}
+	if err := n.parts.Store.Pin(ctx, string(id), pins...); err != nil {
 		return fmt.Errorf("manifest not pinned: %w", err)
 	}
+	cached := n.reuse(ctx, id, man, keys)
 	w := n.workOn(id)
+	w.setKeys(keys, scriptOf(req))
 	w.mu.Lock()
 	w.setManifest(man)
 	w.own, w.engine = true, p.engine
 	w.mu.Unlock()
 	n.mu.Lock()
 	p.engine = nil // its own no more
-	p.id, p.man, p.state = id, man, "rendering"
+	p.id, p.man, p.state, p.kept = id, man, "rendering", uint32(len(cached))
 	n.takePlan(p, plan)
 	if r := n.requests[req.Ticket]; r != nil {
 		r.jobs = append(r.jobs, id)
 	}
 	n.mu.Unlock()
 	n.intend(sceneKey(req.Ticket, req.scene), sceneRecord{Job: id, Begun: p.begun})
-	n.log.Info("job offered", "job", id.Short(), "scene", plan.Name, "frames", man.Frames(), "cells", len(man.Grid()))
-	n.post(scheduler.Submit{Job: id, Manifest: man, LocalSlots: n.localSlots(req)})
+	for _, c := range cached {
+		w.has(c.Cell, c.Output)
+		n.toStream(id, c.Cell, c.Output)
+	}
+	n.log.Info("job offered", "job", id.Short(), "scene", plan.Name, "frames", man.Frames(), "cells", len(man.Grid()), "kept", len(cached))
+	n.post(scheduler.Submit{Job: id, Manifest: man, LocalSlots: n.localSlots(req), Cached: cached})
 	return nil
 }
 
@@ -65,7 +81,7 @@ func (n *Node) takePlan(p *publication, plan *renderer.Plan) {
 func (p *publication) planned() Event {
 	return Event{
 		Event: "planned", Job: p.id, Name: p.name, Frames: p.man.Frames(), Plays: uint32(len(p.man.Plays)), Cells: uint32(len(p.man.Grid())),
-		FPS: p.man.FPS, Width: p.man.Width, Height: p.man.Height, Seed: p.seed,
+		Kept: p.kept, FPS: p.man.FPS, Width: p.man.Width, Height: p.man.Height, Seed: p.seed,
 	}
 }
 

@@ -26,6 +26,7 @@ type publication struct {
 	man    *job.Manifest   // nil while it is being planned
 	engine renderer.Engine // that plans it, or renders it alone; nil: that of the job's work
 	env    string          // to keep an engine of warm, when this one is done with; "": none
+	kept   uint32          // cells that were here from earlier jobs, when it was offered
 	plans  int             // made again in this life of the node; guarded by the lock of its work
 	cancel context.CancelCauseFunc
 	emit   func(Event) // tells those who follow it; does not wait
@@ -239,6 +240,9 @@ func (n *Node) walk(ctx context.Context, p *publication, req PublishRequest, fin
 	}
 	if !req.DryRun && !alone {
 		order.Ahead = n.drawnAhead(req)
+	}
+	if !alone {
+		order.Keys = n.keying(req)
 	}
 	p.emit(Event{Event: "planning"})
 	told := time.Now()

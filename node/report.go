@@ -54,6 +54,7 @@ type Event struct {
 	Frames uint32  `json:"frames,omitempty"`
 	Plays  uint32  `json:"plays,omitempty"`
 	Cells  uint32  `json:"cells,omitempty"`
+	Kept   uint32  `json:"kept,omitempty"` // cells that were rendered before, for an earlier job
 	FPS    float64 `json:"fps,omitempty"`
 	Width  uint32  `json:"width,omitempty"`
 	Height uint32  `json:"height,omitempty"`

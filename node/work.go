@@ -39,6 +39,8 @@ type work struct {
 	cellsMu sync.Mutex // guards what follows; taken after mu
 	cells   map[uint32]*rendering
 	outputs map[uint32]job.CID // of the cells that are here
+	keys    []job.Key          // of the cells; nil: their outputs are not remembered
+	script  string             // of a job of this node; see scriptOf
 }
 
 // workOn returns the node's part in a job, made on first use.
@@ -115,6 +117,11 @@ func (n *Node) load(ctx context.Context, w *work) (renderer.Engine, error) {
 	if err := n.parts.Store.Pin(ctx, string(w.job), job.CID(w.job), w.man.Assets); err != nil {
 		return nil, fmt.Errorf("pin: %w", err)
 	}
+	if keys, err := n.keysOf(ctx, man, w.from); err != nil {
+		n.log.Info("outputs will not be remembered", "job", w.job.Short(), "err", err)
+	} else {
+		w.setKeys(keys, "")
+	}
 	taken := make(chan struct{}) // the engine starts while the assets travel
 	var engine renderer.Engine
 	var takeErr error
@@ -167,6 +174,7 @@ func (n *Node) render(a scheduler.Render) {
 		default:
 			n.log.Debug("cell rendered", "job", a.Job.Short(), "cell", a.Cell, "bytes", done.Size, "seconds", round(done.Seconds))
 			w.has(a.Cell, done.Output)
+			n.keepResult(w, a.Cell, done.Output, done.Size)
 			n.toStream(a.Job, a.Cell, done.Output)
 			n.post(done)
 		}
@@ -213,7 +221,8 @@ func (n *Node) renderCell(ctx context.Context, w *work, cell uint32) (scheduler.
 }
 
 // outputs returns the files of a cell, which an engine has named, after a look at
-// each. One is open at a time: a stranger's engine may name many.
+// each. One is open at a time: a stranger's engine may name many. The cell's number is
+// taken off their names: equal cells are equal file sets, wherever they lie in a job.
 func outputs(out *os.Root, names []string, m *job.Manifest, cell uint32) ([]blockstore.Source, error) {
 	frames := framesOf(m, cell)
 	left := limitOf(m, frames)
@@ -232,7 +241,8 @@ func outputs(out *os.Root, names []string, m *job.Manifest, cell uint32) ([]bloc
 			f, _, err := renderer.OpenOutput(out, name, size)
 			return f, err
 		}
-		sources[i] = blockstore.Source{Path: name, Size: size, Open: open}
+		path := strings.TrimPrefix(name, fmt.Sprintf("%d-", cell))
+		sources[i] = blockstore.Source{Path: path, Size: size, Open: open}
 	}
 	return sources, nil
 }
@@ -407,6 +417,7 @@ func (n *Node) collect(a scheduler.Fetch) {
 		switch {
 		case err == nil:
 			w.has(a.Cell, a.CID)
+			n.keepResult(w, a.Cell, a.CID, a.Size)
 			n.toStream(a.Job, a.Cell, a.CID)
 			n.post(scheduler.Fetched{Job: a.Job, Cell: a.Cell, CID: a.CID})
 		case w.ctx.Err() != nil: // nobody waits for it any more

@@ -266,6 +266,9 @@ func plannedText(e node.Event) string {
 	}
 	text := fmt.Sprintf("%s: %s in %s, %dx%d at %g fps, %s", oneLine(e.Name), count(e.Frames, "frame"),
 		count(e.Plays, "play"), e.Width, e.Height, e.FPS, count(e.Cells, "cell"))
+	if e.Kept > 0 {
+		text += fmt.Sprintf(", %d of them rendered before", e.Kept)
+	}
 	if e.Job != "" {
 		text += ", job " + e.Job.Short()
 	}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+
+package node
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"meshnode/job"
+	"meshnode/renderer"
+	"meshnode/scheduler"
+)
+
+// keying says what keys the cells of a request are to have, nil if none: nothing of
+// it is kept.
+func (n *Node) keying(req PublishRequest) *renderer.Keying {
+	if req.DryRun {
+		return nil
+	}
+	salt := "any"
+	if req.Strict {
+		salt = "strict" // else other nodes may have rendered what is found
+	}
+	return &renderer.Keying{Salt: salt, Known: n.results.madeFrom(n.self, scriptOf(req))}
+}
+
+// scriptOf names the script of a request: it has been published before if there are
+// results of that name.
+func scriptOf(req PublishRequest) string {
+	script := strings.Join(req.Args, "\x00")
+	for _, arg := range req.Args {
+		if strings.HasSuffix(arg, ".py") {
+			script = arg
+			break
+		}
+	}
+	sum := sha256.Sum256([]byte(req.Dir + "\x00" + script))
+	return hex.EncodeToString(sum[:8])
+}
+
+// keysFor returns the keys of a planned job's cells: those that the renderer has
+// found, or else what all its inputs and the place of the cell come to.
+func keysFor(plan *renderer.Plan, assets job.CID) []job.Key {
+	if plan.Inputs == "" {
+		return nil
+	}
+	keys := make([]job.Key, min(len(plan.Keys), job.MaxKeys))
+	for i, key := range plan.Keys[:len(keys)] {
+		if key == (job.Key{}) {
+			key = sha256.Sum256(binary.BigEndian.AppendUint32([]byte(plan.Inputs+"\x00"+string(assets)+"\x00"), uint32(i)))
+		}
+		keys[i] = key
+	}
+	return keys
+}
+
+// keysOf returns the keys of the cells of a job; nil: they have none.
+func (n *Node) keysOf(ctx context.Context, m *job.Manifest, from []job.PeerID) ([]job.Key, error) {
+	if m.Keys == "" {
+		return nil, nil
+	}
+	block, err := n.parts.Store.Block(ctx, m.Keys, from)
+	if err != nil {
+		return nil, fmt.Errorf("keys: %w", err)
+	}
+	return job.DecodeKeys(block, len(m.Grid()))
+}
+
+// reuse returns the cells of a job whose outputs are here, sound and pinned for it,
+// from earlier jobs of its submitter.
+func (n *Node) reuse(ctx context.Context, id job.ID, m *job.Manifest, keys []job.Key) []scheduler.Cached {
+	found := make(map[uint32]result)
+	var pins []job.CID
+	for i, key := range keys {
+		if one, ok := n.results.find(m.Submitter, key); ok {
+			found[uint32(i)] = one
+			pins = append(pins, one.Output)
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	if err := n.parts.Store.Pin(ctx, string(id), pins...); err != nil {
+		n.log.Warn("earlier results not pinned", "job", id.Short(), "err", err)
+		return nil
+	}
+	var cached []scheduler.Cached
+	used := make(map[job.Key]result)
+	var gone []job.Key
+	for i, key := range keys {
+		one, ok := found[uint32(i)]
+		switch {
+		case !ok:
+		case n.stillThere(ctx, one, uint64(outputLimit(m, uint32(i)))):
+			cached = append(cached, scheduler.Cached{Cell: uint32(i), Output: one.Output, Size: one.Size})
+			used[key] = one
+		case ctx.Err() == nil:
+			gone = append(gone, key)
+		}
+	}
+	err := n.results.keep(m.Submitter, used)
+	if err == nil {
+		err = n.results.forget(m.Submitter, gone)
+	}
+	if err != nil {
+		n.log.Warn("the use of earlier results is not recorded", "err", err)
+	}
+	n.log.Info("cells are here from earlier jobs", "job", id.Short(), "cells", len(cached), "gone", len(gone))
+	return cached
+}
+
+// stillThere reports whether all blocks of a result are here, and sound.
+func (n *Node) stillThere(ctx context.Context, one result, limit uint64) bool {
+	block, err := n.parts.Store.Block(ctx, one.Output, nil)
+	if err != nil {
+		return false
+	}
+	set, err := job.DecodeFileSet(block)
+	if err != nil || set.Size() != one.Size || set.Size() > limit {
+		return false
+	}
+	for _, cid := range set.Blocks() {
+		if _, err := n.parts.Store.Block(ctx, cid, nil); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// keepResult remembers a cell that is here, for later jobs with the same.
+func (n *Node) keepResult(w *work, cell uint32, output job.CID, size uint64) {
+	m, key, script := w.keyOf(cell)
+	if key == (job.Key{}) {
+		return
+	}
+	if err := n.results.keep(m.Submitter, map[job.Key]result{key: {Output: output, Size: size, Script: script}}); err != nil {
+		n.log.Warn("a result is not remembered", "job", w.job.Short(), "cell", cell, "err", err)
+	}
+}
+
+// forgetResults drops what jobs could have of a job that a liar has worked on.
+func (n *Node) forgetResults(id job.ID) {
+	w := n.workOn(id)
+	w.cellsMu.Lock()
+	m, keys := w.man, w.keys
+	w.cellsMu.Unlock()
+	if m == nil {
+		return
+	}
+	if err := n.results.forget(m.Submitter, keys); err != nil {
+		n.log.Warn("results are not forgotten", "job", id.Short(), "err", err)
+	}
+}
+
+// setKeys notes the keys of the job's cells, and what names its script.
+func (w *work) setKeys(keys []job.Key, script string) {
+	w.cellsMu.Lock()
+	defer w.cellsMu.Unlock()
+	w.keys, w.script = keys, script
+}
+
+// keyOf returns the key of a cell, zero if it has none.
+func (w *work) keyOf(cell uint32) (m *job.Manifest, key job.Key, script string) {
+	w.cellsMu.Lock()
+	defer w.cellsMu.Unlock()
+	if int(cell) < len(w.keys) {
+		key = w.keys[cell]
+	}
+	return w.man, key, w.script
+}
