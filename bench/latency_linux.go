@@ -53,7 +53,7 @@ func (m *mesh) firstCell(b *bench, s scene, args ...string) (planned, first floa
 	if err != nil {
 		return 0, 0, err
 	}
-	events, err := publish(m.nodes[0].at, m.nodes[0].home, s, media, nil, append([]string{"-ql", "--seed", "0", "--slots", "0"}, args...)...)
+	events, err := publish(m.nodes[0].at, m.nodes[0].home, s, media, nil, append([]string{"-ql", "--seed", "0", "--disable_caching", "--slots", "0"}, args...)...)
 	if err := errors.Join(err, os.RemoveAll(media)); err != nil {
 		return 0, 0, err
 	}

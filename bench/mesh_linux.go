@@ -143,6 +143,6 @@ func halfCores(b *bench) error {
 // render publishes on the first computer and returns the seconds it took.
 func (m *mesh) render(s scene, quality, media string) (float64, error) {
 	begun := time.Now()
-	_, err := publish(m.nodes[0].at, m.nodes[0].home, s, media, nil, quality, "--seed", "0")
+	_, err := publish(m.nodes[0].at, m.nodes[0].home, s, media, nil, quality, "--seed", "0", "--disable_caching")
 	return time.Since(begun).Seconds(), err
 }

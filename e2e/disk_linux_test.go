@@ -58,7 +58,7 @@ func TestFullDisk(t *testing.T) {
 	sameFilm(t, e)
 	notes := func() string { return strings.Join(full.status().Notes, "\n") }
 	eventually(t, readyTime, "the node says that its disk is full", func() bool { return strings.Contains(notes(), "nearly full") })
-	quick := []string{"-ql", "--seed", "7", "--cell-frames", "5", "scenes.py", "Turning"}
+	quick := []string{"-ql", "--seed", "7", "--cell-frames", "5", "--disable_caching", "scenes.py", "Turning"}
 	if e := submitter.publish(quick...).finished(); e.by(full.name()) > 0 {
 		t.Errorf("it has rendered without room: %+v", e.Nodes)
 	}

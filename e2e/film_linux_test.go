@@ -80,8 +80,9 @@ func TestSameBytesAsManim(t *testing.T) {
 	}
 }
 
-// slowArgs make a film that takes about ten seconds on one core: 36 cells.
-var slowArgs = []string{"-ql", "--seed", "7", "--progress_bar", "none", "--cell-frames", "5", "slow.py", "Slow"}
+// slowArgs make a film that takes about ten seconds on one core: 36 cells, which are
+// rendered each time.
+var slowArgs = []string{"-ql", "--seed", "7", "--progress_bar", "none", "--cell-frames", "5", "--disable_caching", "slow.py", "Slow"}
 
 // slowFilm is the SHA-256 of that film: of the first one that is made, by one
 // node alone.

@@ -94,7 +94,7 @@ func (m *mesh) atRest() traces {
 func TestPause(t *testing.T) {
 	m := houseOf(t)
 	paused, other := m.computers[2], m.computers[1]
-	args := []string{"-ql", "--seed", "7", "--cell-frames", "5", "--slots", "0", "scenes.py", "Turning"}
+	args := []string{"-ql", "--seed", "7", "--cell-frames", "5", "--disable_caching", "--slots", "0", "scenes.py", "Turning"}
 	for _, c := range []struct {
 		command string
 		renders bool

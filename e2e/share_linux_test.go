@@ -75,7 +75,7 @@ func TestNodeWithoutManim(t *testing.T) {
 		t.Errorf("doctor: exit code %d:\n%s%s", a.code, a.out, a.err)
 	}
 
-	e := m.computers[0].publish("-ql", "--seed", "7", "--cell-frames", "5", "scenes.py", "Turning").finished()
+	e := m.computers[0].publish("-ql", "--seed", "7", "--cell-frames", "5", "--disable_caching", "scenes.py", "Turning").finished()
 	if e.by(lacking.name()) != 0 || len(e.Nodes) < 2 {
 		t.Errorf("all but %s should have rendered: %+v", lacking.name(), e.Nodes)
 	}

@@ -12,7 +12,7 @@ import (
 // every computer: the same film, whoever renders.
 func TestSteadyScene(t *testing.T) {
 	m := houseOf(t)
-	args := []string{"--cell-frames", "5", "-ql", "--seed", "7", "--progress_bar", "none", "unlike.py", "Steady"}
+	args := []string{"--cell-frames", "5", "-ql", "--seed", "7", "--progress_bar", "none", "--disable_caching", "unlike.py", "Steady"}
 	own := m.computers[0].publish(args...).finished()
 	p := m.computers[0].publish(append([]string{"--slots", "0"}, args...)...)
 	e := p.finished()
