@@ -38,7 +38,7 @@ func inNamespace(t *testing.T) bool {
 			t.Skipf("needs the command %s", tool)
 		}
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=150s")
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=150s", "-test.parallel=8") // they wait more than they work
 	cmd.Env = append(os.Environ(), namespaceVariable+"="+t.Name())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	if os.Geteuid() != 0 {
@@ -136,22 +136,23 @@ func TestMDNSWithoutIPv6(t *testing.T) {
 
 // lan is a bridge with nodes on it, each a process in a namespace of its own.
 type lan struct {
-	t     *testing.T
-	nodes []*lanNode
+	t      *testing.T
+	bridge string
+	nodes  []*lanNode
 }
 
 type lanNode struct {
 	t       *testing.T
-	port    string // the bridge's end of its cable
+	port    string // the bridge's end of its first cable
 	stdin   io.WriteCloser
 	reports chan report
 	pid     int
 }
 
-func newLAN(t *testing.T) *lan {
-	ip(t, "link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
-	ip(t, "link", "set", "br0", "up")
-	return &lan{t: t}
+func newLAN(t *testing.T, bridge string) *lan {
+	ip(t, "link", "add", bridge, "type", "bridge", "mcast_snooping", "0")
+	ip(t, "link", "set", bridge, "up")
+	return &lan{t: t, bridge: bridge}
 }
 
 // add plugs in a node with the given addresses.
@@ -175,7 +176,6 @@ func (l *lan) add(addrs ...string) *lanNode {
 		t.Fatal(err)
 	}
 	n.pid = cmd.Process.Pid
-	n.port = fmt.Sprintf("port%d", n.pid)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -192,14 +192,22 @@ func (l *lan) add(addrs ...string) *lanNode {
 		<-ended
 		_ = cmd.Wait()
 	})
-	ip(t, "link", "add", n.port, "master", "br0", "up", "type", "veth", "peer", "name", "eth0", "netns", fmt.Sprint(n.pid))
 	n.ip("link", "set", "lo", "up")
-	n.ip("link", "set", "eth0", "up")
-	for _, a := range addrs {
-		n.ip("addr", "add", a, "dev", "eth0", "nodad")
-	}
+	n.port = l.plug(n, "eth0", addrs...)
 	l.nodes = append(l.nodes, n)
 	return n
+}
+
+// plug gives a node a cable to the bridge, and returns the bridge's end of it.
+func (l *lan) plug(n *lanNode, name string, addrs ...string) (port string) {
+	l.t.Helper()
+	port = fmt.Sprintf("%s-%d", l.bridge, n.pid)
+	ip(l.t, "link", "add", port, "master", l.bridge, "up", "type", "veth", "peer", "name", name, "netns", fmt.Sprint(n.pid))
+	n.ip("link", "set", name, "up")
+	for _, a := range addrs {
+		n.ip("addr", "add", a, "dev", name, "nodad")
+	}
+	return port
 }
 
 // ip runs the command in the node's namespace.
@@ -221,6 +229,18 @@ func (n *lanNode) tell(line string) {
 // next returns the next event of a kind; others are passed over.
 func (n *lanNode) next(kind p2p.EventKind, wait time.Duration) report {
 	n.t.Helper()
+	return n.until(fmt.Sprintf("event of kind %d", kind), wait, func(r report) bool { return r.Self == "" && r.Event == kind })
+}
+
+// begin starts a node, and returns who it is.
+func (n *lanNode) begin(peers ...string) report {
+	n.t.Helper()
+	n.tell("start " + strings.Join(peers, " "))
+	return n.until("start", 20*time.Second, func(r report) bool { return r.Self != "" })
+}
+
+func (n *lanNode) until(what string, wait time.Duration, is func(report) bool) report {
+	n.t.Helper()
 	deadline := time.After(wait)
 	for {
 		select {
@@ -228,11 +248,11 @@ func (n *lanNode) next(kind p2p.EventKind, wait time.Duration) report {
 			if !ok {
 				n.t.Fatal("the node has ended")
 			}
-			if r.Self == "" && r.Event == kind {
+			if is(r) {
 				return r
 			}
 		case <-deadline:
-			n.t.Fatalf("no event of kind %d within %v", kind, wait)
+			n.t.Fatalf("no %s within %v", what, wait)
 		}
 	}
 }
@@ -248,7 +268,7 @@ func TestMDNSTwelveNodes(t *testing.T) {
 	}
 	for _, family := range []struct{ name, prefix, length string }{{"IPv4", "198.51.100.", "/24"}, {"IPv6", "2001:db8::", "/64"}} {
 		t.Run(family.name, func(t *testing.T) {
-			l := newLAN(t)
+			l := newLAN(t, "br0")
 			defer ip(t, "link", "del", "br0")
 			for i := range 12 {
 				l.add(fmt.Sprintf("%s%d%s", family.prefix, i+1, family.length))
@@ -276,7 +296,7 @@ func TestMDNSCableCut(t *testing.T) {
 	if !inNamespace(t) {
 		return
 	}
-	l := newLAN(t)
+	l := newLAN(t, "br0")
 	a, b := l.add("10.1.0.1/24"), l.add("10.1.0.2/24")
 	a.tell("start")
 	b.tell("start")
@@ -305,7 +325,7 @@ func TestMDNSJoinTime(t *testing.T) {
 	if !inNamespace(t) {
 		return
 	}
-	l := newLAN(t)
+	l := newLAN(t, "br0")
 	a, b := l.add("10.1.0.1/24", "fd00:1::1/64"), l.add("10.1.0.2/24", "fd00:1::2/64")
 	for _, second := range []bool{true, false} {
 		var times []time.Duration
