@@ -43,8 +43,8 @@ type Error struct {
 func (e *Error) Error() string { return e.Text }
 
 // Client talks to the node that owns one home. All methods are safe for
-// concurrent use; all but Publish, Watch, Explain, Follow, Hold and those of the store
-// give up after ten seconds.
+// concurrent use; all but Publish, Watch, Explain, Verify, Follow, Hold and those of the
+// store give up after ten seconds.
 type Client struct {
 	http *http.Client
 }
@@ -106,6 +106,13 @@ func (c *Client) Explain(ctx context.Context, req node.PublishRequest, on func(n
 	return c.events(ctx, http.MethodPost, "/v1/explain", req, on)
 }
 
+// Verify draws cells of a film again, compares them with it, and calls on for each
+// event, in order, the last of which is "verified" or "failed". The latter is not an
+// error of Verify.
+func (c *Client) Verify(ctx context.Context, req node.VerifyRequest, on func(node.Event)) error {
+	return c.events(ctx, http.MethodPost, "/v1/verify", req, on)
+}
+
 // events makes a request and calls on for each event of the answer, up to the
 // last.
 func (c *Client) events(ctx context.Context, method, path string, in any, on func(node.Event)) error {
@@ -126,7 +133,7 @@ func (c *Client) events(ctx context.Context, method, path string, in any, on fun
 		}
 		on(e)
 		switch e.Event {
-		case "finished", "explained", "failed":
+		case "finished", "explained", "verified", "failed":
 			return nil
 		}
 	}

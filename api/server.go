@@ -111,6 +111,7 @@ func (s *server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/publish", s.stream(s.node.Publish))
 	mux.HandleFunc("POST /v1/explain", s.stream(s.node.Explain))
+	mux.HandleFunc("POST /v1/verify", s.verify)
 	mux.HandleFunc("GET /v1/hold", s.hold)
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
 		status := s.node.Status()
@@ -223,6 +224,20 @@ func (s *server) stream(do func(context.Context, node.PublishRequest, func(node.
 		defer s.client()()
 		do(r.Context(), req, events(w))
 	}
+}
+
+// verify answers with the events of a film's verification.
+func (s *server) verify(w http.ResponseWriter, r *http.Request) {
+	var req node.VerifyRequest
+	if !read(w, r, &req) {
+		return
+	}
+	if !filepath.IsAbs(req.Film) || req.Scene != nil && !filepath.IsAbs(req.Scene.Dir) {
+		fail(w, http.StatusBadRequest, errors.New("the film and the folder of the scene must be absolute paths"))
+		return
+	}
+	defer s.client()()
+	s.node.Verify(r.Context(), req, events(w))
 }
 
 // events returns what sends events to the client, one JSON object a line.

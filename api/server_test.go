@@ -51,6 +51,7 @@ func door(t testing.TB) (http.Handler, *server) {
 var endpoints = []struct{ method, path, body string }{
 	{"POST", "/v1/publish", `{"args":["scene.json"],"dir":"/nowhere","env":[]}`},
 	{"POST", "/v1/explain", `{"args":["scene.json"],"dir":"/nowhere","env":[]}`},
+	{"POST", "/v1/verify", `{"film":"/nowhere.mp4"}`},
 	{"GET", "/v1/hold", ""},
 	{"GET", "/v1/status", ""},
 	{"GET", "/v1/peers", ""},

@@ -27,6 +27,7 @@ type ending struct {
 	Job    *JobStatus `json:"job,omitempty"`    // nil: of all jobs of the request
 	Last   Event      `json:"last"`             // of the job, or of the request
 	Single bool       `json:"single,omitempty"` // the request has no other job
+	Making *making    `json:"making,omitempty"` // nil: there is no film, or not enough is known
 }
 
 func endingKey(number uint64) string { return fmt.Sprintf("ended/%016d", number) }

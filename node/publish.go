@@ -100,7 +100,8 @@ func (n *Node) job(ctx context.Context, req PublishRequest, emit func(Event)) (E
 	case req.DryRun, errors.As(err, new(*renderer.ScenesError)): // those are no jobs
 		n.over("", p.nonce, last)
 	default: // on disk, before anybody hears of it
-		n.remember(p, ending{Ticket: req.Ticket, Job: n.ended(p, last), Last: last, Single: req.single},
+		made := n.makingOf(p, film)
+		n.remember(p, ending{Ticket: req.Ticket, Job: n.ended(p, last), Last: last, Single: req.single, Making: made},
 			record(sceneKey(req.Ticket, req.scene), sceneRecord{Job: p.id, Begun: p.begun, Last: &last}))
 		n.over(p.id, p.nonce, last)
 	}
@@ -176,6 +177,8 @@ func (n *Node) film(ctx context.Context, p *publication, req PublishRequest) (*f
 			return nil, err
 		case req.explain:
 			return &finished{}, n.explain(ctx, p, plan, req)
+		case req.verify != nil:
+			return &finished{}, n.verify(ctx, p, plan, req)
 		case req.DryRun:
 			n.dryRun(p, plan, req)
 			return &finished{}, nil
@@ -258,7 +261,7 @@ func (n *Node) walk(ctx context.Context, p *publication, req PublishRequest, fin
 func (req *PublishRequest) toPlan() renderer.Request {
 	return renderer.Request{
 		Args: req.Args, Dir: req.Dir, Env: req.Env, Scene: req.scene, Input: req.Input, CellFrames: req.CellFrames, Assets: req.Assets,
-		Seed: req.Seed,
+		Seed: req.Seed, Chosen: req.chosen(), Fresh: req.verify != nil,
 	}
 }
 

@@ -32,6 +32,7 @@ type PublishRequest struct {
 	scene   string       // of one job of the request: of several scenes, this one
 	single  bool         // the request has no other job
 	resumed *publication // the job was offered before this node was started; nil: it was not
+	verify  *verifying   // a dry run that compares a film; nil: it does not
 	explain bool         // a dry run that draws samples, as long as CellFrames
 	cells   uint32       // of an explanation: CellFrames of the job itself
 }
@@ -74,6 +75,10 @@ type Event struct {
 	// explained: what Explain has found. Before it, sampling: Name is planned, and
 	// samples of its plays are drawn.
 	Explanation *Explanation `json:"explanation,omitempty"`
+
+	// verified: what Verify has found. Before it, progress: Done of Frames to be drawn
+	// again are.
+	Verification *Verification `json:"verification,omitempty"`
 
 	// log: a line that the renderer printed. note: a line from meshnode.
 	// failed: what happened, as the renderer printed it where it did.

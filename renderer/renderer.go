@@ -83,6 +83,37 @@ type Stream interface {
 	Add(file io.ReaderAt, size int64, frames int) error
 }
 
+// Verifier is a Renderer that can tell whether a film has the pictures of cells that
+// were drawn again.
+type Verifier interface {
+	// Compare compares a film with cells, which may be none, drawn in an environment. An
+	// error means that the film cannot be read, a *UsageError that it is none that can be
+	// compared.
+	Compare(ctx context.Context, env, film string, fps float64, cells []FilmCell) (*Comparison, error)
+}
+
+// FilmCell is a cell that was drawn again.
+type FilmCell struct {
+	First  uint32 // frame of the film
+	Frames uint32
+	File   string // absolute
+}
+
+// Comparison says how a film differs from cells.
+type Comparison struct {
+	Frames uint32 // of the film; 0: not known
+	Steady bool   // each frame is shown at its time
+	Cells  []CellComparison
+}
+
+// CellComparison says how a part of a film differs from a cell.
+type CellComparison struct {
+	Same     bool    // byte for byte; the rest is of pictures, where it is not
+	PSNR     float64 // dB, of the worst frame
+	From, To uint32  // frames of the cell whose pictures differ by more than an encoder makes; equal: none
+	Why      string  // for people
+}
+
 // Trust says whose scene an engine will run.
 type Trust int
 
@@ -159,6 +190,10 @@ type Request struct {
 	Keys       *Keying  // the cells' keys are wanted; nil: they are not
 	Again      *Earlier // the walk has been made before, and is to be the same; nil: it has not
 	Console    func(line string)
+
+	// Fresh plans cells for all plays, also for those of which the program has the film in
+	// its own cache.
+	Fresh bool
 
 	// Seed is one that counts more than that of the arguments; nil: there is none.
 	Seed *uint64

@@ -89,7 +89,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		Commands: []*cli.Command{
 			publishCommand(), explainCommand(), runCommand(), peersCommand(), statusCommand(), jobsCommand(), watchCommand(), followCommand(),
 			finishCommand(), cancelCommand(), pauseCommand(), resumeCommand(), allowCommand(), blockCommand(), meshCommand(), setupCommand(), doctorCommand(),
-			storeCommand(), bundleCommand(), replayCommand(), versionCommand(),
+			verifyCommand(), storeCommand(), bundleCommand(), replayCommand(), versionCommand(),
 		},
 		Writer:          stdout,
 		ErrWriter:       stderr,

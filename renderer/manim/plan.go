@@ -65,6 +65,9 @@ func (e *engine) Plan(ctx context.Context, req renderer.Request, onPlay func(ren
 			env[k] = v
 		}
 	}
+	if req.Fresh {
+		req.Args = append([]string{"--disable_caching"}, req.Args...)
+	}
 	p := &planning{onPlay: onPlay, onRead: req.Read, alone: req.Alone, done: make(chan error, 1)}
 	e.mu.Lock()
 	h := e.hub

@@ -114,6 +114,30 @@ func (*Renderer) Close() error { return nil }
 // Stream implements renderer.Streamer: the film is its cells, end to end.
 func (*Renderer) Stream(w io.Writer, _ uint32) renderer.Stream { return stream{w} }
 
+// Compare implements renderer.Verifier. A cell in capitals is one of another encoder.
+func (*Renderer) Compare(_ context.Context, _, film string, _ float64, cells []renderer.FilmCell) (*renderer.Comparison, error) {
+	data, err := os.ReadFile(film)
+	if err != nil {
+		return nil, err
+	}
+	c := &renderer.Comparison{Steady: true}
+	for _, cell := range cells {
+		want, err := os.ReadFile(cell.File)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case bytes.Contains(data, want):
+			c.Cells = append(c.Cells, renderer.CellComparison{Same: true})
+		case bytes.Contains(data, bytes.ToUpper(want)):
+			c.Cells = append(c.Cells, renderer.CellComparison{PSNR: 40})
+		default:
+			c.Cells = append(c.Cells, renderer.CellComparison{PSNR: 10, To: cell.Frames, Why: "other bytes"})
+		}
+	}
+	return c, nil
+}
+
 type stream struct{ w io.Writer }
 
 func (s stream) Add(file io.ReaderAt, size int64, _ int) error {
@@ -398,5 +422,6 @@ func Bytes(s Scene, cell uint32) []byte {
 var (
 	_ renderer.Renderer = (*Renderer)(nil)
 	_ renderer.Streamer = (*Renderer)(nil)
+	_ renderer.Verifier = (*Renderer)(nil)
 	_ renderer.Engine   = (*engine)(nil)
 )
