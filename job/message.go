@@ -98,9 +98,10 @@ type Held struct {
 type Done struct {
 	Job    ID     `cbor:"0,keyasint"`
 	Cell   uint32 `cbor:"1,keyasint"`
-	Output CID    `cbor:"2,keyasint"` // FileSet of the cell's files
-	Size   uint64 `cbor:"3,keyasint"` // bytes of those files
-	Gen    uint32 `cbor:"4,keyasint"` // of the claims of that cell by then; see CauseLost
+	Output CID    `cbor:"2,keyasint"`           // FileSet of the cell's files
+	Size   uint64 `cbor:"3,keyasint"`           // bytes of those files
+	Gen    uint32 `cbor:"4,keyasint"`           // of the claims of that cell by then; see CauseLost
+	Copy   bool   `cbor:"5,keyasint,omitempty"` // another peer has rendered it: this one only keeps it
 }
 
 // Split asks the holder of a range for a part of it.

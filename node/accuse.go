@@ -3,8 +3,11 @@
 package node
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"meshnode/job"
@@ -17,15 +20,18 @@ type evidence struct {
 	Peer   job.PeerID `json:"peer"`
 	Job    job.ID     `json:"job"`
 	Cell   uint32     `json:"cell"`
-	Reason string     `json:"reason"` // for people
-	Word   []byte     `json:"word"`   // its Done, as it signed it
+	Reason string     `json:"reason"`           // for people
+	Word   []byte     `json:"word"`             // its Done, as it signed it
+	Output job.CID    `json:"output,omitempty"` // what it announced, if that is a cell, and wrong;
+	Own    job.CID    `json:"own,omitempty"`    // and what this node has rendered: both are kept
 	Time   time.Time  `json:"time"`
 }
 
 // accuse blocks a peer that has been shown to lie, and tells the user how to undo
 // it. One that the user has allowed by name is not blocked: he has decided.
 func (n *Node) accuse(a scheduler.Accuse) {
-	e := evidence{Peer: a.Peer, Job: a.Job, Cell: a.Cell, Reason: a.Reason, Word: a.Word, Time: time.Now().UTC()}
+	e := evidence{Peer: a.Peer, Job: a.Job, Cell: a.Cell, Reason: a.Reason, Word: a.Word, Output: a.Output, Own: a.Own, Time: time.Now().UTC()}
+	n.keepEvidence(e)
 	if err := n.roles.note(e); err != nil {
 		n.log.Error("evidence not kept", "of", n.nameOf(a.Peer), "err", err)
 	}
@@ -42,6 +48,53 @@ func (n *Node) accuse(a scheduler.Accuse) {
 	n.toPublication(a.Job, func(p *publication) {
 		p.emit(Event{Event: "note", Text: fmt.Sprintf("%s is blocked on this node, as it lies: \"meshnode allow %s\" undoes that", name, a.Peer.Short())})
 	})
+}
+
+// Evidence that is kept with the bytes of both results, and how its blocks are pinned.
+const (
+	maxEvidence = 16
+	pinEvidence = "evidence-"
+)
+
+// keepEvidence pins what a peer has rendered and what it should have, and lets go of
+// the oldest of such.
+func (n *Node) keepEvidence(e evidence) {
+	if e.Output == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(n.ctx, time.Minute)
+	defer cancel()
+	err := n.parts.Store.Pin(ctx, pinEvidence+string(e.Peer), e.Output, e.Own)
+	for _, old := range n.roles.bulky(maxEvidence - 1) {
+		if old != e.Peer {
+			err = errors.Join(err, n.parts.Store.Unpin(ctx, pinEvidence+string(old)))
+		}
+	}
+	if err != nil {
+		n.log.Error("results not kept as evidence", "of", n.nameOf(e.Peer), "err", err)
+	}
+}
+
+// bulky returns the peers of whom there is evidence with results, but for those with
+// the latest.
+func (r *roles) bulky(latest int) []job.PeerID {
+	kept, err := r.records.Read("evidence/")
+	if err != nil {
+		return nil
+	}
+	var all []evidence
+	for _, value := range kept {
+		var e evidence
+		if json.Unmarshal(value, &e) == nil && e.Output != "" {
+			all = append(all, e)
+		}
+	}
+	slices.SortFunc(all, func(a, b evidence) int { return b.Time.Compare(a.Time) })
+	var old []job.PeerID
+	for _, e := range all[min(latest, len(all)):] {
+		old = append(old, e.Peer)
+	}
+	return old
 }
 
 // note keeps evidence.

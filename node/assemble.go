@@ -41,6 +41,7 @@ func (n *Node) collected(ctx context.Context, p *publication) (*finished, error)
 			if cells, err = n.await(ctx, p); err != nil {
 				return nil, err
 			}
+			n.keepResults(ctx, w, cells)
 		}
 		engine, err := n.engineOf(ctx, w)
 		if err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
 
+	"meshnode/blockstore"
 	"meshnode/job"
 	"meshnode/p2p"
 )
@@ -42,6 +43,7 @@ const (
 	muted                  // he is neither heard nor answered
 	revoked                // nothing that he rendered counts, and the user is told
 	barred                 // beside that the submitter has blocked him, and keeps his word
+	exposed                // as barred, where the submitter checks what others render
 )
 
 // attack is something that a peer does until ctx ends.
@@ -179,6 +181,26 @@ var attacks = []attack{
 			for cell := range uint32(27) {
 				r.say(&job.Done{Job: id, Cell: cell, Output: one, Size: 3000})
 				r.say(&job.Done{Job: id, Cell: cell, Output: other, Size: 3000})
+			}
+		})
+	}},
+	{"other pictures than the scene's", exposed, func(ctx context.Context, r *rogue) {
+		var cells []job.CID
+		for cell := range uint32(27) {
+			picture := bytes.Repeat([]byte("wrong"), 600)
+			cid, _, err := r.store.Import(ctx, []blockstore.Source{{
+				Path: fmt.Sprintf("cells/%d.bin", cell), Size: int64(len(picture)),
+				Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(picture)), nil },
+			}})
+			if err != nil {
+				r.t.Error(err)
+			}
+			cells = append(cells, cid)
+		}
+		id := r.job(ctx)
+		again(ctx, 100*time.Millisecond, func(int) {
+			for cell, cid := range cells {
+				r.say(&job.Done{Job: id, Cell: uint32(cell), Output: cid, Size: 3000})
 			}
 		})
 	}},

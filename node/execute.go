@@ -43,6 +43,8 @@ func (n *Node) execute(a scheduler.Action) {
 		n.render(a)
 	case scheduler.Drop:
 		n.drop(a)
+	case scheduler.Check:
+		n.check(a)
 	case scheduler.Fetch:
 		n.collect(a)
 	case scheduler.Assemble:

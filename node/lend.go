@@ -56,7 +56,11 @@ func newLender(plan *renderer.Plan) *lender {
 // lend answers a peer's Missing. A peer that holds no cells of the job gets
 // nothing.
 func (n *Node) lend(ctx context.Context, asked job.Signed) job.Message {
-	m := asked.Msg.(*job.Missing)
+	return n.lendTo(ctx, asked.From, asked.Msg.(*job.Missing))
+}
+
+// lendTo lends to a peer, or to an engine of this node.
+func (n *Node) lendTo(ctx context.Context, to job.PeerID, m *job.Missing) *job.Supplied {
 	refuse := func(reason string) *job.Supplied {
 		return &job.Supplied{Job: m.Job, Path: m.Path, Reason: job.Clip(reason)}
 	}
@@ -65,20 +69,22 @@ func (n *Node) lend(ctx context.Context, asked job.Signed) job.Message {
 	if l == nil {
 		return refuse("the job is over")
 	}
-	holds := false
-	n.ask(func(s *scheduler.Scheduler) { holds = s.Holds(m.Job, asked.From) })
+	holds := to == n.self
 	if !holds {
-		n.log.Debug("file not lent: the asker holds no cells", "job", m.Job.Short(), "path", m.Path, "to", n.nameOf(asked.From))
+		n.ask(func(s *scheduler.Scheduler) { holds = s.Holds(m.Job, to) })
+	}
+	if !holds {
+		n.log.Debug("file not lent: the asker holds no cells", "job", m.Job.Short(), "path", m.Path, "to", n.nameOf(to))
 		no := refuse("this node holds no cells of the job")
 		no.Again = true
 		return no
 	}
 	cid, first, err := l.file(ctx, n.parts.Store, m)
 	if err != nil {
-		n.log.Log(ctx, l.level(slog.LevelWarn, asked), "file not lent", "job", m.Job.Short(), "path", m.Path, "to", n.nameOf(asked.From), "err", err)
+		n.log.Log(ctx, l.level(slog.LevelWarn, to, m.Path), "file not lent", "job", m.Job.Short(), "path", m.Path, "to", n.nameOf(to), "err", err)
 		return refuse(err.Error())
 	}
-	n.log.Log(ctx, l.level(slog.LevelInfo, asked), "file lent that the plan did not read", "job", m.Job.Short(), "path", m.Path, "to", n.nameOf(asked.From))
+	n.log.Log(ctx, l.level(slog.LevelInfo, to, m.Path), "file lent that the plan did not read", "job", m.Job.Short(), "path", m.Path, "to", n.nameOf(to))
 	if first {
 		n.toPublication(m.Job, func(p *publication) {
 			p.emit(Event{Event: "note", Text: fmt.Sprintf(
@@ -128,10 +134,10 @@ func (l *lender) file(ctx context.Context, store blockstore.Store, m *job.Missin
 
 // level is how a request is logged: the first of a peer for a file at that
 // level, so that a peer that asks again and again does not fill the log.
-func (l *lender) level(first slog.Level, asked job.Signed) slog.Level {
+func (l *lender) level(first slog.Level, to job.PeerID, path string) slog.Level {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	one := told{asked.From, asked.Msg.(*job.Missing).Path}
+	one := told{to, path}
 	if l.told[one] || len(l.told) >= 10*maxLentFiles {
 		return slog.LevelDebug
 	}

@@ -151,7 +151,7 @@ func (n *Node) standStill(cause error, undone []scheduler.Event) (records map[st
 			if n.parts.Records.Write(Record{probeKey, now}) != nil {
 				continue
 			}
-			records, err := n.parts.Records.Read("job/")
+			records, err := n.schedulersRecords()
 			if err != nil {
 				n.log.Error("records not read", "err", err)
 				continue

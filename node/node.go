@@ -25,6 +25,7 @@ import (
 type Parts struct {
 	Network  p2p.Network
 	Store    blockstore.Store
+	Mesh     p2p.Mesh // that the network is of
 	Renderer renderer.Renderer
 	Records  Records                           // what outlives the node
 	Journal  Journal                           // nil: none is kept
@@ -55,7 +56,6 @@ type Node struct {
 	home  *home // nil: none to give up
 
 	results *results
-	mesh    p2p.Mesh
 
 	talk    talk          // what peers have gossiped of late
 	dropped atomic.Uint64 // gossip not taken because the node was busy

@@ -109,7 +109,8 @@ func (m *mesh) scene(s synthetic.Scene, localSlots uint32) (PublishRequest, stri
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	return PublishRequest{Args: []string{"scene.json"}, Dir: dir, CellFrames: 5, LocalSlots: &localSlots}, filepath.Join(dir, s.Name+".film")
+	// Rendering cells twice is for the tests that are about that.
+	return PublishRequest{Args: []string{"scene.json"}, Dir: dir, CellFrames: 5, LocalSlots: &localSlots, Trust: "mine"}, filepath.Join(dir, s.Name+".film")
 }
 
 // events collects what a publication says.

@@ -4,6 +4,7 @@ package node
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"os"
@@ -46,10 +47,15 @@ func (n *Node) offer(ctx context.Context, p *publication, plan *renderer.Plan, r
 	cached := n.reuse(ctx, id, man, keys)
 	w := n.workOn(id)
 	w.setKeys(keys, scriptOf(req))
+	trust := n.trust(req)
 	w.mu.Lock()
 	w.setManifest(man)
+	w.believe(trust)
 	w.own, w.engine = true, p.engine
 	w.mu.Unlock()
+	if trust == scheduler.TrustMine && len(n.parts.Mesh.Secret) == 0 && n.roles.role(Others) != RoleBlocked {
+		p.emit(Event{Event: "note", Text: "--trust mine: this mesh is open, and whatever anybody in it renders is believed"})
+	}
 	n.mu.Lock()
 	p.engine = nil // its own no more
 	p.id, p.man, p.state, p.kept = id, man, "rendering", uint32(len(cached))
@@ -64,7 +70,9 @@ func (n *Node) offer(ctx context.Context, p *publication, plan *renderer.Plan, r
 		n.toStream(id, c.Cell, c.Output)
 	}
 	n.log.Info("job offered", "job", id.Short(), "scene", plan.Name, "frames", man.Frames(), "cells", len(man.Grid()), "kept", len(cached))
-	n.post(scheduler.Submit{Job: id, Manifest: man, LocalSlots: n.localSlots(req), Cached: cached})
+	secret := make([]byte, 32)
+	rand.Read(secret)
+	n.post(scheduler.Submit{Job: id, Manifest: man, LocalSlots: n.localSlots(req), Cached: cached, Trust: trust, Secret: secret})
 	return nil
 }
 
@@ -114,6 +122,18 @@ func (n *Node) await(ctx context.Context, p *publication) (map[uint32]job.CID, e
 			}
 		}
 	}
+}
+
+// trust is how far the peers are believed that render a job: those of a private mesh
+// are the user's own, unless he says something else.
+func (n *Node) trust(req PublishRequest) scheduler.Trust {
+	if t, err := scheduler.ParseTrust(req.Trust); err == nil {
+		return t
+	}
+	if len(n.parts.Mesh.Secret) > 0 {
+		return scheduler.TrustMine
+	}
+	return scheduler.TrustKnown
 }
 
 // manifest describes a planned job, but for its assets.

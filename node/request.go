@@ -11,6 +11,7 @@ import (
 
 	"meshnode/job"
 	"meshnode/renderer"
+	"meshnode/scheduler"
 )
 
 // request is what one publish has asked for: one job, or one for each of several
@@ -69,6 +70,9 @@ func (n *Node) begin(req PublishRequest) (r *request, last Event) {
 	}
 	if last, ok := n.outcomeOf(req.Ticket); ok {
 		return nil, last
+	}
+	if _, err := scheduler.ParseTrust(req.Trust); req.Trust != "" && err != nil {
+		return nil, Event{Event: "failed", Kind: FailedUsage, Text: err.Error()}
 	}
 	n.mu.Lock()
 	if r := n.requests[req.Ticket]; r != nil {

@@ -80,18 +80,22 @@ type left struct {
 // leftJob is a job that the scheduler will know.
 type leftJob struct {
 	man   *job.Manifest
+	trust scheduler.Trust    // of a job of this node
 	cells map[uint32]job.CID // that this node has rendered or collected
 }
 
 // findLeft reads what was left, and gets it ready to go on: publications for jobs of
 // this node, the store, and the works.
 func (n *Node) findLeft(ctx context.Context) (*left, error) {
-	jobs, err := n.parts.Records.Read("job/")
+	jobs, err := n.schedulersRecords()
 	if err != nil {
 		return nil, err
 	}
 	l := &left{jobs: jobs, open: make(map[job.ID]*leftJob)}
 	for key, value := range jobs {
+		if !strings.HasPrefix(key, "job/") {
+			continue
+		}
 		r, err := scheduler.DecodeRecord(value)
 		if err != nil {
 			continue // the scheduler removes it
@@ -104,6 +108,7 @@ func (n *Node) findLeft(ctx context.Context) (*left, error) {
 		}
 		if sub == "" && r.Job != nil && job.ID(job.CIDOf(r.Job.Manifest)) == job.ID(id) {
 			j.man, _ = job.DecodeManifest(r.Job.Manifest)
+			j.trust = r.Job.Trust
 		}
 		for _, c := range r.Cells {
 			j.cells[c.Cell] = c.Output
@@ -118,6 +123,7 @@ func (n *Node) findLeft(ctx context.Context) (*left, error) {
 		w.outputs = maps.Clone(j.cells)
 		if j.man.Submitter == n.self {
 			w.setManifest(j.man)
+			w.believe(j.trust)
 			w.own = true
 		}
 	}
@@ -127,12 +133,23 @@ func (n *Node) findLeft(ctx context.Context) (*left, error) {
 	return l, errors.Join(n.findRequests(l), n.finishLeft(l.open))
 }
 
+// schedulersRecords reads what the scheduler has left on disk.
+func (n *Node) schedulersRecords() (map[string][]byte, error) {
+	records, err := n.parts.Records.Read("job/")
+	if err != nil {
+		return nil, err
+	}
+	standings, err := n.parts.Records.Read(scheduler.StandingPrefix)
+	maps.Copy(records, standings)
+	return records, err
+}
+
 // keepOnly frees the blocks of jobs that are over, and has those at hand that were
 // kept in records.
 func (n *Node) keepOnly(ctx context.Context, l *left) error {
 	owners, err := n.parts.Store.Owners(ctx)
 	for _, owner := range owners {
-		if l.open[job.ID(owner)] == nil {
+		if l.open[job.ID(owner)] == nil && !strings.HasPrefix(owner, pinEvidence) {
 			err = errors.Join(err, n.parts.Store.Unpin(ctx, owner))
 		}
 	}

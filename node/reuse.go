@@ -142,6 +142,28 @@ func (n *Node) keepResult(w *work, cell uint32, output job.CID, size uint64) {
 	}
 }
 
+// keepResults remembers the cells of a film: what had to be checked has been.
+func (n *Node) keepResults(ctx context.Context, w *work, cells map[uint32]job.CID) {
+	for cell, output := range cells {
+		block, err := n.parts.Store.Block(ctx, output, nil)
+		if err != nil {
+			continue // assembling it finds out
+		}
+		if set, err := job.DecodeFileSet(block); err == nil {
+			n.keepResult(w, cell, output, set.Size())
+		}
+	}
+}
+
+// believesAll reports whether a job is one of this node whose cells are taken from
+// others unchecked. Of no other job is remembered what others have rendered, before
+// it was checked.
+func (w *work) believesAll() bool {
+	w.cellsMu.Lock()
+	defer w.cellsMu.Unlock()
+	return w.believes
+}
+
 // forgetResults drops what jobs could have of a job that a liar has worked on.
 func (n *Node) forgetResults(id job.ID) {
 	w := n.workOn(id)

@@ -24,6 +24,7 @@ import (
 	"meshnode/job"
 	"meshnode/p2p"
 	"meshnode/renderer/synthetic"
+	"meshnode/scheduler"
 )
 
 // hostileMemory bounds what the heap may hold at any time while TestHostilePeers
@@ -95,11 +96,12 @@ func (a *arena) within(d time.Duration) context.Context {
 
 // honestJob publishes a scene, and checks the film. It returns what was said of
 // the job.
-func (a *arena) honestJob(t *testing.T, name string) *events {
+func (a *arena) honestJob(t *testing.T, name string, trust scheduler.Trust) *events {
 	t.Helper()
 	scene := demo
 	scene.Name = name
 	req, path := a.scene(scene, 1)
+	req.Trust = trust.String()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	got := new(events)
@@ -310,12 +312,16 @@ func TestHostilePeers(t *testing.T) {
 			ctx, end := context.WithCancel(t.Context())
 			var attacking sync.WaitGroup
 			attacking.Go(func() { attack.do(ctx, r) })
-			got := a.honestJob(t, fmt.Sprintf("Film%d", i))
+			trust := scheduler.TrustMine // nothing is checked but where that is the question
+			if attack.outcome == exposed {
+				trust = scheduler.TrustKnown
+			}
+			got := a.honestJob(t, fmt.Sprintf("Film%d", i), trust)
 			switch attack.outcome {
 			case muted:
 				a.wait("the rogue to be barred", r.barred)
-			case revoked, barred:
-				if attack.outcome == barred {
+			case revoked, barred, exposed:
+				if attack.outcome != revoked {
 					a.wait("the rogue to be blocked", func() bool { return a.nodes[0].roles.role(r.host.Self()) == RoleBlocked })
 					r.checkEvidence(a.nodes[0])
 				}

@@ -75,7 +75,7 @@ func start(ctx context.Context, cfg Config, h *home) (*Node, error) {
 		return nil, errors.Join(err, host.Close(), store.Close(), records.Close())
 	}
 	n, err := New(Parts{
-		Network: host, Store: store, Records: records, Journal: diary, Free: func() (uint64, bool) { return freeDisk(h.dir) }, OwnFirst: cfg.ForClients, Log: cfg.Log,
+		Network: host, Store: store, Mesh: cfg.Mesh, Records: records, Journal: diary, Free: func() (uint64, bool) { return freeDisk(h.dir) }, OwnFirst: cfg.ForClients, Log: cfg.Log,
 		Renderer: manim.New(manim.Config{Home: h.dir, Scratch: h.path("scratch"), Python: cfg.Python, Slots: int(slots), KeepWarm: !cfg.ForClients, Log: cfg.Log}),
 		Advert: job.Advert{
 			Name: cfg.Name, Version: cfg.Version, OS: runtime.GOOS + "/" + runtime.GOARCH,
@@ -85,7 +85,7 @@ func start(ctx context.Context, cfg Config, h *home) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.home, n.mesh = h, cfg.Mesh
+	n.home = h
 	if err := host.Start(); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}

@@ -18,7 +18,7 @@ func (n *Node) Status() Status {
 	advert := n.forOthers()
 	s := Status{
 		Self: PeerStatus{ID: n.self, Self: true, Addrs: n.parts.Network.Addrs(), Advert: &advert},
-		Mesh: n.mesh.Name, Mark: n.mesh.Mark(), Peers: n.Peers(), Jobs: n.jobs(endedInStatus),
+		Mesh: n.parts.Mesh.Name, Mark: n.parts.Mesh.Mark(), Peers: n.Peers(), Jobs: n.jobs(endedInStatus),
 	}
 	if n.home != nil {
 		s.Home = n.home.dir

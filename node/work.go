@@ -36,11 +36,15 @@ type work struct {
 	from   []job.PeerID
 	env    string // of the renderer, for the engine
 
-	cellsMu sync.Mutex // guards what follows; taken after mu
-	cells   map[uint32]*rendering
-	outputs map[uint32]job.CID // of the cells that are here
-	keys    []job.Key          // of the cells; nil: their outputs are not remembered
-	script  string             // of a job of this node; see scriptOf
+	referee  *work // to compare with, of a job of this node; nil: there was nothing to compare
+	fallBack bool  // to an engine without a sandbox, where there is none: it is a referee
+
+	cellsMu  sync.Mutex // guards what follows; taken after mu
+	cells    map[uint32]*rendering
+	outputs  map[uint32]job.CID // of the cells that are here
+	believes bool               // what peers render of it, unchecked
+	keys     []job.Key          // of the cells; nil: their outputs are not remembered
+	script   string             // of a job of this node; see scriptOf
 }
 
 // workOn returns the node's part in a job, made on first use.
@@ -128,6 +132,9 @@ func (n *Node) load(ctx context.Context, w *work) (renderer.Engine, error) {
 	go func() {
 		defer close(taken)
 		engine, takeErr = n.parts.Renderer.Take(ctx, renderer.Foreign, w.env)
+		if takeErr != nil && w.fallBack {
+			engine, takeErr = n.parts.Renderer.Take(ctx, renderer.Own, w.env)
+		}
 	}()
 	_, err = n.parts.Store.Fetch(ctx, w.man.Assets, w.from, n.roomFor(job.MaxSetSize))
 	<-taken
@@ -272,6 +279,13 @@ func (w *work) setManifest(m *job.Manifest) {
 	w.man = m
 }
 
+// believe notes how far peers are believed that render a job of this node.
+func (w *work) believe(t scheduler.Trust) {
+	w.cellsMu.Lock()
+	defer w.cellsMu.Unlock()
+	w.believes = t == scheduler.TrustMine
+}
+
 // manifest returns what the job is, also while an engine is loaded, nil if that is
 // not known yet.
 func (w *work) manifest() *job.Manifest {
@@ -384,6 +398,9 @@ func (n *Node) endWork(id job.ID, then func()) {
 	n.tasks.Go(func() {
 		if w != nil {
 			w.tasks.Wait()
+			if w.referee != nil {
+				n.closeEngine(w.referee.engine, id)
+			}
 			n.closeEngine(w.engine, id)
 		}
 		then()
@@ -417,7 +434,9 @@ func (n *Node) collect(a scheduler.Fetch) {
 		switch {
 		case err == nil:
 			w.has(a.Cell, a.CID)
-			n.keepResult(w, a.Cell, a.CID, a.Size)
+			if w.believesAll() {
+				n.keepResult(w, a.Cell, a.CID, a.Size)
+			}
 			n.toStream(a.Job, a.Cell, a.CID)
 			n.post(scheduler.Fetched{Job: a.Job, Cell: a.Cell, CID: a.CID})
 		case w.ctx.Err() != nil: // nobody waits for it any more

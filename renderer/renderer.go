@@ -165,6 +165,12 @@ type Engine interface {
 	// returns the film's files, relative to Out; a sequence of pictures is many.
 	Join(ctx context.Context, m *job.Manifest, cells map[uint32][]string) ([]string, error)
 
+	// Alike, after Load, compares the files of two renderings of a cell, named
+	// relative to In. It returns nil when they show the same, as far as anybody
+	// could see, and an error that wraps ErrUnlike and tells what differs when they
+	// do not, or when others cannot be read. Neither needs to be honest.
+	Alike(ctx context.Context, own, other []string) error
+
 	// Check, after Plan, walks the scene once more in another process and returns
 	// nil when it plays as planned, an error that wraps ErrDiverged and tells what
 	// differs when it does not, and any other when that could not be found out.
@@ -331,6 +337,8 @@ var (
 	// ErrUnfit: what is written here would not fit what others write. This node
 	// must not work on this job either.
 	ErrUnfit = errors.New("renderer: the output does not fit the job's")
+	// ErrUnlike: two renderings of a cell do not show the same.
+	ErrUnlike = errors.New("renderer: other pictures")
 	// ErrMemory: the engine ran out of memory.
 	ErrMemory = errors.New("renderer: out of memory")
 	// ErrEnded: the engine's processes are gone. Take another.

@@ -118,7 +118,7 @@ var bugs = []bug{
 		},
 	}},
 	{name: "a dead holder's Done is taken as final", seed: 118, times: scheduler.Times{Grace: never}},
-	{name: "the time to live is on the wall clock", seed: 128, wall: true},
+	{name: "the time to live is on the wall clock", seed: 185, wall: true},
 	{name: "a claim lives for half a second", seed: 1, times: scheduler.Times{TTL: 500 * time.Millisecond}},
 	{name: "a hung holder keeps its claims", seed: 14, times: scheduler.Times{TTL: never}},
 	{name: "two grants of one split", seed: 1, with: buggy{
@@ -180,6 +180,15 @@ var bugs = []bug{
 			return a
 		},
 	}},
+	{name: "what a check finds is ignored", seed: 1, with: buggy{
+		before: func(_ *scheduler.Scheduler, ev scheduler.Event) scheduler.Event {
+			if c, ok := ev.(scheduler.Checked); ok && c.Verdict == scheduler.Wrong {
+				c.Verdict = scheduler.Right
+				return c
+			}
+			return ev
+		},
+	}},
 	{name: "anybody may say that a job is over", seed: 340, with: buggy{
 		before: func(s *scheduler.Scheduler, ev scheduler.Event) scheduler.Event {
 			r, ok := ev.(scheduler.Received)
@@ -196,6 +205,51 @@ var bugs = []bug{
 			return r
 		},
 	}},
+}
+
+// Who knows which cells will be checked forges the others: the secret must be one.
+func TestKnownSecretIsFound(t *testing.T) {
+	caught := func(secret bool) (n int) {
+		const seeds = 20
+		for seed := range uint64(seeds) {
+			script := &sim.Script{Seed: seed, Net: sim.Net{Min: time.Millisecond, Max: time.Millisecond}}
+			for i := range 4 {
+				script.Nodes = append(script.Nodes, sim.Node{Number: i, Slots: 2, Speed: 1})
+			}
+			script.Nodes[3].Liar = "forge"
+			script.Jobs = []sim.Job{{
+				At: time.Second, FPS: 30, Frame: 20 * time.Millisecond, Bytes: 1000, Trust: "known", Plays: slices.Repeat([]job.Play{{Frames: 60}}, 240),
+			}}
+			s := sim.New(script)
+			s.Forges = func(cell uint32, peer job.PeerID, forged job.CID) bool {
+				return scheduler.CheckPlace(nil, cell, peer, forged) > 0.8
+			}
+			s.New = func(cfg scheduler.Config) sim.Machine {
+				return &buggy{Scheduler: scheduler.New(cfg), before: func(_ *scheduler.Scheduler, ev scheduler.Event) scheduler.Event {
+					if submit, ok := ev.(scheduler.Submit); ok && !secret {
+						submit.Secret = nil
+						return submit
+					}
+					return ev
+				}}
+			}
+			if err := s.Run(); err != nil {
+				t.Fatal(err)
+			}
+			if r := s.Results()[0]; r.Lies == 0 {
+				t.Errorf("seed %d: nothing was forged", seed)
+			} else if r.Forged == 0 {
+				n++
+			}
+		}
+		return n
+	}
+	if n := caught(true); n < 18 {
+		t.Errorf("with a secret %d of 20 are found out", n)
+	}
+	if n := caught(false); n > 4 {
+		t.Errorf("without one %d of 20 are found out: the bug is not seen", n)
+	}
 }
 
 // breaks runs a seed with the mistake in every node, and returns the rule that it

@@ -16,6 +16,7 @@ type cell struct {
 	done      []done
 	released  []mark        // claims that are void
 	lost      []mark        // Dones that are void
+	refused   []job.CID     // outputs of who was found out, which are not taken from who has a copy; of a job of this node
 	failed    []mark        // claims under which rendering failed
 	failedAt  time.Duration // the last time
 	counted   bool          // as a fault of this node
@@ -42,6 +43,7 @@ type done struct {
 	gen    uint32 // of the cell's claims by then
 	at     time.Duration
 	raw    []byte // nil: of this node
+	copy   bool   // another peer has rendered it
 	bad    bool   // its bytes cannot be had, or are not a cell
 	badAt  time.Duration
 }

@@ -25,6 +25,12 @@ func (s *Scheduler) Regain(id job.ID, r job.Range) {
 	}
 }
 
+// CheckPlace returns where a cell stands among those of its peer that are checked, from
+// 0 to 1, under a secret.
+func CheckPlace(secret []byte, cell uint32, peer job.PeerID, output job.CID) float64 {
+	return float64((&checks{secret: secret}).place(cell, peer, output)) / (1 << 64)
+}
+
 // Pardon forgets that a peer was revoked.
 func (s *Scheduler) Pardon(peer job.PeerID) {
 	for _, j := range s.jobs {

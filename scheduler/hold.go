@@ -109,18 +109,39 @@ func (s *Scheduler) keepCopy(j *openJob, i uint32, from []job.PeerID) {
 func (s *Scheduler) kept(j *openJob, ev Fetched) {
 	c := &j.cells[ev.Cell]
 	for _, d := range c.done {
-		if d.output != ev.CID || d.bad {
+		if d.output != ev.CID || d.bad || j.revoked(d.peer) && !j.vouched(ev.Cell, ev.CID) {
 			continue
 		}
-		own := done{peer: s.self, output: d.output, size: d.size, gen: max(d.gen, c.doneGen(s.self)), at: s.now}
+		own := done{peer: s.self, output: d.output, size: d.size, gen: max(d.gen, c.doneGen(s.self)), at: s.now, copy: true}
 		if s.addDone(j, ev.Cell, own) {
 			s.recordCell(j, ev.Cell)
-			s.do(Publish{&job.Done{Job: j.id, Cell: ev.Cell, Output: own.output, Size: own.size, Gen: own.gen}})
+			s.do(Publish{&job.Done{Job: j.id, Cell: ev.Cell, Output: own.output, Size: own.size, Gen: own.gen, Copy: true}})
 		}
 		break
 	}
 	if j.keep.finishing {
 		j.keep.nextAt = s.now
+	}
+}
+
+// vouched reports whether an output of a cell is known to have been rendered by a peer
+// that is not revoked.
+func (j *openJob) vouched(cell uint32, output job.CID) bool {
+	return slices.ContainsFunc(j.cells[cell].done, func(d done) bool { return d.output == output && !d.copy && !j.revoked(d.peer) })
+}
+
+// dropCopies takes back this node's copies of what a revoked peer may have rendered.
+func (s *Scheduler) dropCopies(j *openJob) {
+	var cells []uint32
+	for _, i := range j.work.done {
+		for _, d := range j.cells[i].done {
+			if d.peer == s.self && d.copy && !j.vouched(i, d.output) {
+				cells = append(cells, i)
+			}
+		}
+	}
+	for _, r := range job.RangesOf(cells...) {
+		s.lostDone(j, r)
 	}
 }
 

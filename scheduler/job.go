@@ -74,6 +74,7 @@ type member struct {
 	sitOuts  int           // times that it has
 	backAt   time.Duration // until when it does
 	fatal    bool          // it says that nobody can render the job
+	drawn    []drawn       // collected cells that it has rendered, by place; of a job of this node
 }
 
 func newJob(id job.ID, m *job.Manifest, o *job.Offer, raw []byte, now time.Duration) *openJob {
@@ -145,6 +146,12 @@ func (j *openJob) meet(id job.PeerID) *member {
 func (j *openJob) out(id job.PeerID) bool {
 	m := j.member(id)
 	return m != nil && m.out
+}
+
+// revoked reports whether the submitter has said that nothing of that peer counts.
+func (j *openJob) revoked(id job.PeerID) bool {
+	m := j.member(id)
+	return m != nil && m.revoked.Msg != nil
 }
 
 // inGrid reports whether a range of cells exists in this job.

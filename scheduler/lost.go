@@ -34,6 +34,7 @@ func (s *Scheduler) lostCollected(j *openJob, cells []uint32) {
 			continue
 		}
 		c := &j.cells[i]
+		s.notToCheck(j, i)
 		c.collected = false
 		j.touch(i)
 		j.mine.outputs[i] = ""

@@ -211,14 +211,14 @@ func (s *Scheduler) doneBy(m job.Signed, msg *job.Done) {
 	if j == nil || int(msg.Cell) >= len(j.cells) || j.meet(m.From) == nil {
 		return
 	}
-	s.addDone(j, msg.Cell, done{peer: m.From, output: msg.Output, size: msg.Size, gen: msg.Gen, at: s.now, raw: m.Raw})
+	s.addDone(j, msg.Cell, done{peer: m.From, output: msg.Output, size: msg.Size, gen: msg.Gen, at: s.now, raw: m.Raw, copy: msg.Copy})
 }
 
 // addDone notes a finished cell, and reports whether that is new. A peer's first
 // word counts.
 func (s *Scheduler) addDone(j *openJob, cell uint32, d done) bool {
 	c := &j.cells[cell]
-	if covers(c.lost, d.peer, d.gen) {
+	if covers(c.lost, d.peer, d.gen) || j.doubtful(cell, &d) {
 		return false
 	}
 	j.touch(cell)
@@ -324,6 +324,7 @@ func (s *Scheduler) revoke(j *openJob, id job.PeerID, word job.Signed) {
 	if id == s.self {
 		s.quit(j, "")
 	}
+	s.dropCopies(j)
 }
 
 func (s *Scheduler) canceled(m job.Signed, msg *job.Cancel) {

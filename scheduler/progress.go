@@ -38,8 +38,8 @@ func (s *Scheduler) progress() {
 
 // takesPart reports whether others should hear of this node in a job.
 func (s *Scheduler) takesPart(j *openJob) bool {
-	if j.open == 0 {
-		return false
+	if j.open == 0 { // who is silent is taken for gone
+		return j.own() && s.unfinishedChecks(j) > 0
 	}
 	if s.canWork(j) {
 		return true

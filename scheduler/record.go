@@ -18,6 +18,7 @@ import (
 //	job/<id>/claims            Claims, Top: what this node holds of it; Failed: what it has failed
 //	job/<id>/done/<page>       Cells: what this node has rendered of it
 //	job/<id>/collected/<page>  Cells: what this node, its submitter, has collected
+//	peer/<id>                  Good: cells of a peer that were found right
 //
 // A page has the cells [page*PageCells, (page+1)*PageCells).
 type Record struct {
@@ -27,6 +28,7 @@ type Record struct {
 	Cells  []CellRecord  `cbor:"3,keyasint,omitempty"`
 	Failed []FailRecord  `cbor:"4,keyasint,omitempty"`
 	Top    uint32        `cbor:"5,keyasint,omitempty"` // the highest generation of this node's claims, with those given up
+	Good   uint32        `cbor:"6,keyasint,omitempty"`
 }
 
 // JobRecord is an open job. It has the manifest itself, so that nothing else is
@@ -43,6 +45,8 @@ type JobRecord struct {
 	LocalSlots uint32          `cbor:"4,keyasint,omitempty"`
 	Epoch      uint32          `cbor:"5,keyasint,omitempty"` // of its Collected
 	Revoked    []RevokedRecord `cbor:"6,keyasint,omitempty"`
+	Trust      Trust           `cbor:"8,keyasint,omitempty"`
+	Secret     []byte          `cbor:"9,keyasint,omitempty"` // see Submit
 }
 
 // RevokedRecord is a peer whose work does not count.
@@ -71,6 +75,12 @@ type CellRecord struct {
 	Output job.CID `cbor:"1,keyasint"`
 	Size   uint64  `cbor:"2,keyasint,omitempty"`
 	Gen    uint32  `cbor:"3,keyasint,omitempty"` // as in job.Done
+
+	// Of a collected cell:
+	From  job.PeerID `cbor:"4,keyasint,omitempty"` // who rendered it; "": this node
+	Found found      `cbor:"5,keyasint,omitempty"` // by a check
+
+	Copy bool `cbor:"6,keyasint,omitempty"` // of a finished one, as in job.Done
 }
 
 // PageCells is the number of cells of a page.
@@ -124,16 +134,19 @@ func DecodeRecord(b []byte) (*Record, error) {
 // record emits the write of a record. Values come from this node alone and are
 // far below any limit, so that encoding cannot fail.
 func (s *Scheduler) record(j *openJob, sub string, r Record) {
-	r.V = job.Version
-	b, err := r.Encode()
-	if err != nil {
-		return
-	}
 	key := recordKey(j.id, sub)
-	if !slices.Contains(j.records, key) {
+	if s.persist(key, r) && !slices.Contains(j.records, key) {
 		j.records = append(j.records, key)
 	}
-	s.do(Persist{key, b})
+}
+
+func (s *Scheduler) persist(key string, r Record) bool {
+	r.V = job.Version
+	b, err := r.Encode()
+	if err == nil {
+		s.do(Persist{key, b})
+	}
+	return err == nil
 }
 
 func recordKey(id job.ID, sub string) string {
@@ -150,7 +163,7 @@ func (s *Scheduler) recordJob(j *openJob) {
 	}
 	r := JobRecord{Offer: *j.offer, Manifest: block, Raw: j.offerRaw, Lives: j.lives, Finishing: j.keep.finishing}
 	if j.own() {
-		r.LocalSlots, r.Epoch = j.mine.localSlots, j.epoch
+		r.LocalSlots, r.Epoch, r.Trust, r.Secret = j.mine.localSlots, j.epoch, j.mine.checks.trust, j.mine.checks.secret
 		for _, m := range j.members {
 			if word, ok := m.revoked.Msg.(*job.Revoked); ok {
 				r.Revoked = append(r.Revoked, RevokedRecord{word.Peer, word.Reason})
@@ -182,14 +195,18 @@ func (s *Scheduler) recordCell(j *openJob, cell uint32) {
 	var r Record
 	for i := page * PageCells; i < min((page+1)*PageCells, uint32(len(j.cells))); i++ {
 		if j.own() {
-			if j.cells[i].collected {
-				r.Cells = append(r.Cells, CellRecord{Cell: i, Output: j.mine.outputs[i]})
+			if c := &j.cells[i]; c.collected {
+				one := CellRecord{Cell: i, Output: j.mine.outputs[i], Found: j.mine.checks.found[i]}
+				if c.from != s.self {
+					one.From = c.from
+				}
+				r.Cells = append(r.Cells, one)
 			}
 			continue
 		}
 		for _, d := range j.cells[i].done {
 			if d.peer == s.self {
-				r.Cells = append(r.Cells, CellRecord{i, d.output, d.size, d.gen})
+				r.Cells = append(r.Cells, CellRecord{Cell: i, Output: d.output, Size: d.size, Gen: d.gen, Copy: d.copy})
 			}
 		}
 	}

@@ -30,6 +30,12 @@ func (s *Scheduler) Restore(now time.Duration, records map[string][]byte) []Acti
 	s.now, s.out, s.wake = now, nil, forever
 	var j *openJob
 	for _, key := range slices.Sorted(maps.Keys(records)) { // a job's own record comes first
+		if peer, ok := strings.CutPrefix(key, StandingPrefix); ok {
+			if r, err := DecodeRecord(records[key]); err != nil || !s.stand(job.PeerID(peer), r.Good) {
+				s.do(Persist{Key: key})
+			}
+			continue
+		}
 		id, sub, _ := strings.Cut(strings.TrimPrefix(key, "job/"), "/")
 		r, err := DecodeRecord(records[key])
 		switch {
@@ -73,7 +79,7 @@ func (s *Scheduler) restoreJob(id job.ID, r *JobRecord) *openJob {
 		}
 	}
 	if m.Submitter == s.self {
-		j.mine = &submission{localSlots: r.LocalSlots, outputs: make([]job.CID, len(j.cells))}
+		j.mine = newSubmission(len(j.cells), r.LocalSlots, min(r.Trust, TrustOpen), r.Secret)
 		j.epoch = r.Epoch
 		for _, v := range r.Revoked {
 			s.revoke(j, v.Peer, job.Signed{From: s.self, Msg: &job.Revoked{Job: id, Peer: v.Peer, Reason: v.Reason}})
@@ -112,12 +118,17 @@ func (s *Scheduler) restorePart(j *openJob, sub string, r *Record) {
 		}
 		switch cell := &j.cells[c.Cell]; {
 		case kind == "done" && !j.own():
-			s.addDone(j, c.Cell, done{peer: s.self, output: c.Output, size: c.Size, gen: c.Gen, at: s.now})
+			s.addDone(j, c.Cell, done{peer: s.self, output: c.Output, size: c.Size, gen: c.Gen, at: s.now, copy: c.Copy})
 		case kind == "collected" && j.own() && !cell.collected:
 			cell.collected = true
 			j.touch(c.Cell)
 			j.mine.outputs[c.Cell] = c.Output
 			j.open--
+			if cell.from = c.From; c.From == "" {
+				cell.from = s.self
+			}
+			j.mine.checks.found[c.Cell] = min(c.Found, uncheckable)
+			s.toCheck(j, c.Cell)
 		}
 	}
 }

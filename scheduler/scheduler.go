@@ -107,6 +107,7 @@ type Scheduler struct {
 	over    []ended     // oldest first
 
 	comparisons []*comparison // oldest first
+	standings   []standing    // by peer id
 
 	lastID  uint64
 	waiting []request // in order
@@ -219,6 +220,8 @@ func (s *Scheduler) handle(ev Event) {
 		s.rendered(ev)
 	case RenderFailed:
 		s.renderFailed(ev)
+	case Checked:
+		s.checked(ev)
 	case Rewalked:
 		s.rewalked(ev)
 	case Lost:

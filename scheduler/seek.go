@@ -188,7 +188,7 @@ func (s *Scheduler) speculate(j *openJob) {
 	latest := 0.0
 	for _, l := range s.loads(j) {
 		m := j.member(l.peer)
-		if m == nil || s.barred(j, l.last) || s.rendering(j, l.last) {
+		if m == nil || s.barred(j, l.last) || s.rendering(j, l.last) || s.checking(j, l.last) {
 			continue
 		}
 		rate := s.rate(j, l.peer)

@@ -19,9 +19,9 @@ type stretch struct {
 	extra     bool          // another node holds the cell
 }
 
-// busy returns the number of cells of a job being rendered here.
+// busy returns the number of cells of a job being rendered here, checks among them.
 func (s *Scheduler) busy(j *openJob) int {
-	n := 0
+	n := j.checksUnderWay()
 	for _, st := range j.work.stretches {
 		if st.busy {
 			n++
@@ -45,13 +45,16 @@ func (s *Scheduler) spareSlots() int {
 
 // slots returns how many cells this node renders at a time, of all jobs.
 func (s *Scheduler) slots() int {
-	n := s.advert.Slots
+	n, beside := s.advert.Slots, 0
 	for _, j := range s.jobs {
 		if j.own() {
 			n = max(n, j.mine.localSlots)
+			if s.slotsFor(j) == 0 {
+				beside += j.checksUnderWay()
+			}
 		}
 	}
-	return int(n)
+	return int(n) + beside
 }
 
 // slotsFor returns how many cells of a job this node renders at a time.
@@ -138,6 +141,9 @@ func (s *Scheduler) begin(j *openJob) bool {
 
 func (s *Scheduler) render(j *openJob, st *stretch, cell uint32) {
 	st.busy, st.cell, st.at, st.next = true, cell, s.now, cell+1
+	if j.own() {
+		j.mine.checks.turn = false
+	}
 	s.turn++
 	if i := slices.IndexFunc(s.served, func(v service) bool { return v.submitter == j.submitter }); i >= 0 {
 		s.served[i].turn = s.turn
@@ -159,7 +165,7 @@ func (s *Scheduler) nextStretch(j *openJob) *stretch {
 	h := s.heldBy(j, s.self)
 	waits := make([]bool, h.end-h.low) // held, and not begun
 	for i := range waits {
-		waits[i] = s.held(j, h.low+uint32(i))
+		waits[i] = s.held(j, h.low+uint32(i)) && !s.checking(j, h.low+uint32(i))
 	}
 	for _, st := range w.stretches {
 		if st.busy && h.low <= st.cell && st.cell < h.end {
@@ -264,6 +270,10 @@ func (s *Scheduler) shrink() {
 					youngest, at = j, st
 				}
 			}
+		}
+		if at == nil { // checks are all that is left
+			s.dropCheck()
+			continue
 		}
 		s.do(Drop{youngest.id, at.cell})
 		s.idle(youngest, at.cell)

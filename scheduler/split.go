@@ -42,7 +42,7 @@ func (s *Scheduler) split(id uint64, thief job.PeerID, msg *job.Split) {
 func (s *Scheduler) splitPoint(j *openJob, thief job.PeerID) job.Range {
 	var run job.Range
 	heaviest, waiting := 0.0, 0.0
-	for _, r := range s.ownRuns(j, func(i uint32) bool { return !s.rendering(j, i) }) {
+	for _, r := range s.ownRuns(j, func(i uint32) bool { return !s.rendering(j, i) && !s.checking(j, i) }) {
 		for i := r.A; i < r.B; i++ { // a cell that failed there is not given back
 			if j.cells[i].failedOn(thief) {
 				r.A = i + 1

@@ -35,6 +35,7 @@ type JobStatus struct {
 	Left      time.Duration // estimated; 0: not known
 	Peers     []PeerShare   // by peer id
 	Waiting   string        // why nobody works on it, if so
+	Checks    uint32        // cells of others that this node, the submitter, has yet to check of those collected
 	Unfit     string        // what keeps this node from rendering it, if no environment here does
 }
 
@@ -123,7 +124,7 @@ func (s *Scheduler) jobStatus(j *openJob) JobStatus {
 	}
 	st.Unfit = s.unfit(j)
 	if j.own() {
-		st.Waiting = j.mine.told
+		st.Waiting, st.Checks = j.mine.told, uint32(s.unfinishedChecks(j))
 		if j.mine.assembling {
 			st.State = Assembling
 		}

@@ -43,12 +43,15 @@ type (
 	}
 	// Submit offers the planned job. LocalSlots bounds how many cells of it
 	// this node renders at a time itself; 0: none. Cached cells are collected from
-	// the start.
+	// the start. Which cells of peers are checked follows from Secret, which must be as
+	// hard to guess as a key.
 	Submit struct {
 		Job        job.ID
 		Manifest   *job.Manifest
 		LocalSlots uint32
 		Cached     []Cached
+		Trust      Trust
+		Secret     []byte
 	}
 	// Abort ends a job of this node, planned or offered, by the user's wish or
 	// a failure.
@@ -122,6 +125,16 @@ type (
 		Class  Class
 		Reason string
 	}
+	// Checked answers Check. Own is what this node has rendered, "" if that failed.
+	Checked struct {
+		Job     job.ID
+		Cell    uint32
+		Output  job.CID // that was checked
+		Verdict Verdict
+		Reason  string // for people, unless the verdict is Right
+		Own     job.CID
+		Size    uint64 // bytes of Own
+	}
 	// Rewalked answers Rewalk: how the scene played differently, "" if it did not,
 	// or if that could not be found out.
 	Rewalked struct {
@@ -175,6 +188,19 @@ const (
 	Memory
 	Diverged
 	Environment
+)
+
+// Verdict is what a check has shown.
+type Verdict int
+
+// Undecided: it could not be found out now. Right: the cell is what this node
+// renders, or looks like it. Wrong: it is not, and another walk here agrees with the
+// first. Unsteady: walks here do not agree with each other.
+const (
+	Undecided Verdict = iota
+	Right
+	Wrong
+	Unsteady
 )
 
 // Action is something for the node to do. The node carries out the actions of
@@ -243,7 +269,7 @@ type (
 		Env  string
 	}
 	// Render renders a cell of a prepared job, or of a job of this node; Drop
-	// gives up one that is being rendered.
+	// gives up one that is being rendered, or checked.
 	Render struct {
 		Job  job.ID
 		Cell uint32
@@ -251,6 +277,15 @@ type (
 	Drop struct {
 		Job  job.ID
 		Cell uint32
+	}
+	// Check renders a collected cell of a job of this node and compares it with what a
+	// peer has rendered, which is here. Exact: the bytes must be equal; else pictures
+	// like enough will do. It must end in Checked, unless it is dropped.
+	Check struct {
+		Job    job.ID
+		Cell   uint32
+		Output job.CID
+		Exact  bool
 	}
 	// Fetch brings a cell here from those peers: those that are there first. It
 	// must end in Fetched or FetchFailed. Of a job of this node it is collected by
@@ -290,13 +325,15 @@ type (
 	// well again.
 	Sick struct{ Reason string }
 	// Accuse says that what a peer announced for a cell, in its own Word, is not a
-	// cell, or not of the size that it said.
+	// cell, or not of the size that it said; or that it is not what the scene draws:
+	// then Output is what it announced, and Own what this node has rendered.
 	Accuse struct {
-		Peer   job.PeerID
-		Job    job.ID
-		Cell   uint32
-		Reason string
-		Word   []byte
+		Peer        job.PeerID
+		Job         job.ID
+		Cell        uint32
+		Reason      string
+		Word        []byte
+		Output, Own job.CID
 	}
 	// Tell is news of a job for people: a peer refused, a peer lost, a range
 	// adopted.
@@ -325,6 +362,7 @@ func (Prepared) event()        {}
 func (Rendered) event()        {}
 func (RenderFailed) event()    {}
 func (Compared) event()        {}
+func (Checked) event()         {}
 func (Rewalked) event()        {}
 func (Lost) event()            {}
 func (Fetched) event()         {}
@@ -343,6 +381,7 @@ func (Warm) action()          {}
 func (Prepare) action()       {}
 func (Render) action()        {}
 func (Drop) action()          {}
+func (Check) action()         {}
 func (Fetch) action()         {}
 func (Assemble) action()      {}
 func (Release) action()       {}

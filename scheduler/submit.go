@@ -34,6 +34,14 @@ type submission struct {
 	rewalking   bool   // this node has been told to walk once more,
 	steady      bool   // and has found that the scene plays as planned
 	told        string // why the job waits, as people were told
+	checks      checks
+}
+
+func newSubmission(cells int, localSlots uint32, trust Trust, secret []byte) *submission {
+	return &submission{
+		localSlots: localSlots, outputs: make([]job.CID, cells),
+		checks: checks{trust: trust, secret: secret, found: make([]found, cells)},
+	}
 }
 
 // fetch is a cell being collected.
@@ -140,7 +148,7 @@ func (s *Scheduler) open(ev Submit) {
 		o.Roster = append(o.Roster, job.Member{Peer: s.self, Slots: ev.LocalSlots, Speed: s.advert.Speed, Queue: s.queue()})
 	}
 	j := newJob(ev.Job, m, o, nil, s.now)
-	j.mine = &submission{localSlots: ev.LocalSlots, outputs: make([]job.CID, len(j.cells))}
+	j.mine = newSubmission(len(j.cells), ev.LocalSlots, ev.Trust, ev.Secret)
 	j.work.ready = true // the engine that planned it renders it
 	s.jobs = append(s.jobs, j)
 	s.recordJob(j)
@@ -186,6 +194,7 @@ func (s *Scheduler) assembled(id job.ID) {
 		s.recordJob(j)
 		return
 	}
+	s.commendAll(j)
 	final := &job.Collected{Job: id, Cells: job.Ranges{{A: 0, B: uint32(len(j.cells))}}, Final: true, Epoch: j.epoch}
 	s.forget(j, job.Signed{From: s.self, Msg: final})
 	s.do(Publish{final})
@@ -213,7 +222,9 @@ func (s *Scheduler) collect(j *openJob) {
 			s.do(Publish{c})
 		}
 	}
-	if j.open == 0 && j.work.ready { // after a restart its plan is made again first
+	s.watchChecks(j)
+	s.startChecks(j)
+	if j.open == 0 && j.work.ready && s.unfinishedChecks(j) == 0 { // after a restart its plan is made again first
 		m.assembling = true
 		cells := make(map[uint32]job.CID, len(j.cells))
 		for i, c := range m.outputs {
@@ -222,7 +233,9 @@ func (s *Scheduler) collect(j *openJob) {
 		s.do(Assemble{j.id, cells})
 		return
 	}
-	s.tellWaiting(j)
+	if j.open > 0 {
+		s.tellWaiting(j)
+	}
 }
 
 // fetchFinished collects cells that others have finished, those that come first in
@@ -283,6 +296,7 @@ func (s *Scheduler) note(j *openJob, cell uint32, d *done) {
 	j.open--
 	j.mine.outputs[cell] = d.output
 	j.mine.unsaid = true
+	s.toCheck(j, cell)
 }
 
 func (s *Scheduler) fetched(ev Fetched) {
@@ -294,11 +308,15 @@ func (s *Scheduler) fetched(ev Fetched) {
 	if j == nil || j.cells[ev.Cell].collected {
 		return
 	}
+	var from *done // rather who has rendered it than who has a copy
 	for k := range j.cells[ev.Cell].done {
-		if d := &j.cells[ev.Cell].done[k]; d.output == ev.CID {
-			s.keep(j, ev.Cell, d)
-			return
+		d := &j.cells[ev.Cell].done[k]
+		if d.output == ev.CID && !j.revoked(d.peer) && (from == nil || from.copy && !d.copy) {
+			from = d
 		}
+	}
+	if from != nil {
+		s.keep(j, ev.Cell, from)
 	}
 }
 
@@ -346,7 +364,7 @@ func (s *Scheduler) fetchFailed(ev FetchFailed) {
 			const reason = "its output is not what was asked for"
 			s.revokeFor(j, d.peer, reason)
 			if d.peer != s.self {
-				s.do(Accuse{d.peer, j.id, ev.Cell, reason, d.raw})
+				s.do(Accuse{Peer: d.peer, Job: j.id, Cell: ev.Cell, Reason: reason, Word: d.raw})
 			}
 		case there:
 			s.revokeFor(j, d.peer, "its output cannot be fetched")
@@ -369,7 +387,7 @@ func (s *Scheduler) fetchEnded(id job.ID, cell uint32, output job.CID) *openJob 
 }
 
 func (s *Scheduler) revokeFor(j *openJob, id job.PeerID, reason string) {
-	if j.out(id) {
+	if j.revoked(id) {
 		return
 	}
 	msg := &job.Revoked{Job: j.id, Peer: id, Reason: reason}

@@ -92,7 +92,7 @@ func requestOf(c *cli.Context, in *invocation) (home string, req node.PublishReq
 	}
 	req = node.PublishRequest{
 		Args: in.manim, Dir: dir, Env: jobEnvironment(c), CellFrames: in.cellFrames, LocalSlots: in.slots, Assets: in.assets,
-		Manim: in.version, Python: in.python, Strict: in.strict, DryRun: in.dryRun, Detach: in.detach,
+		Manim: in.version, Python: in.python, Strict: in.strict, Trust: in.trust, DryRun: in.dryRun, Detach: in.detach,
 	}
 	if in.script == "-" {
 		req.Input, err = typedScript(c.App.Reader, c.App.ErrWriter)

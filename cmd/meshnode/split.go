@@ -37,6 +37,7 @@ type invocation struct {
 	python     string
 	version    string // of Manim
 	strict     bool
+	trust      string
 	slots      *uint32
 	cellFrames uint32
 	assets     []string
@@ -192,6 +193,8 @@ func (in *invocation) set(opt *option, name, value string) error {
 		in.version = value
 	case "--strict":
 		in.strict = true
+	case "--trust":
+		in.trust = strings.ToLower(value)
 	case "--slots":
 		n, _ := strconv.ParseUint(value, 10, 32) // checked
 		slots := uint32(n)

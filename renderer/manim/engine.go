@@ -30,6 +30,8 @@ type engine struct {
 	hashSeed string
 	console  console
 
+	comparing sync.Mutex // held by Alike
+
 	mu       sync.Mutex // guards what follows; hub's fields too
 	hub      *hub
 	planning *planning

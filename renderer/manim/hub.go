@@ -36,6 +36,8 @@ type hub struct {
 	early map[uint32]cellResult // drawn before anybody asked, while the plan was made
 	film  chan filmResult       // of Assemble
 	check chan error            // of Check
+
+	compared chan error // of Alike
 }
 
 // waiting is one cell that was asked for.
@@ -67,7 +69,7 @@ func (e *engine) startHub(ctx context.Context) (*hub, error) {
 	}
 	h := &hub{
 		proc: proc, pipe: pipe{r: proc.Stdout(), w: proc.Stdin()}, done: make(chan struct{}),
-		cells: make(map[uint32]*waiting), early: make(map[uint32]cellResult), film: make(chan filmResult, 1), check: make(chan error, 1),
+		cells: make(map[uint32]*waiting), early: make(map[uint32]cellResult), film: make(chan filmResult, 1), check: make(chan error, 1), compared: make(chan error, 1),
 	}
 	if e.trust == renderer.Foreign {
 		h.pipe.left = saidLimit
@@ -195,6 +197,11 @@ func (e *engine) heed(h *hub, m *message) error {
 		select {
 		case h.check <- checkedOf(m):
 		default: // nobody asked
+		}
+	case "compared":
+		select {
+		case h.compared <- comparedOf(m):
+		default:
 		}
 	case "note":
 		e.console.line(m.Text)

@@ -15,7 +15,7 @@ import (
 var plain = kinds(
 	scheduler.Tick{}, scheduler.PeerJoined{}, scheduler.PeerLeft{}, scheduler.Shunned{}, scheduler.Resources{}, scheduler.Plan{},
 	scheduler.Submit{}, scheduler.Abort{}, scheduler.Assembled{}, scheduler.Finish{}, scheduler.Leave{}, scheduler.ManifestFetched{},
-	scheduler.Rendered{}, scheduler.RenderFailed{}, scheduler.Rewalked{}, scheduler.Lost{}, scheduler.Fetched{}, scheduler.FetchFailed{},
+	scheduler.Rendered{}, scheduler.RenderFailed{}, scheduler.Checked{}, scheduler.Rewalked{}, scheduler.Lost{}, scheduler.Fetched{}, scheduler.FetchFailed{},
 )
 
 // special are those with messages, which are kept as their envelopes, or with errors.

@@ -11,8 +11,7 @@ import (
 )
 
 // How a node cheats. It runs the production state machine, and what that does is
-// turned into lies; signatures it cannot forge. A cell that looks right, with
-// other pictures in it, is not among them: nothing in the scheduler finds it out.
+// turned into lies; signatures it cannot forge.
 //
 //	done     says Done of cells that it has not rendered, and has not
 //	junk     renders something that is no cell
@@ -22,6 +21,8 @@ import (
 //	boast    says that it is a thousand times faster than it is
 //	deny     answers nothing, and gives nothing away
 //	noise    says what only a submitter may say
+//	forge    renders one cell in five with other pictures than it should have; not
+//	         among the following, as it needs jobs that are checked
 const liars = "done junk stall steal two boast deny noise"
 
 // liesTimes returns the times of a node's state machine: one that stalls has all

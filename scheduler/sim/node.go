@@ -239,7 +239,7 @@ func (n *node) publish(r *run) {
 		if r.Away {
 			local = 0
 		}
-		n.step(scheduler.Submit{Job: r.id, Manifest: r.manifest, LocalSlots: local})
+		n.step(scheduler.Submit{Job: r.id, Manifest: r.manifest, LocalSlots: local, Trust: r.trust, Secret: n.sim.secretOf(r)})
 	})
 }
 
@@ -273,6 +273,8 @@ func (n *node) execute(a scheduler.Action) {
 		n.prepare(a)
 	case scheduler.Render:
 		n.render(a)
+	case scheduler.Check:
+		n.check(a)
 	case scheduler.Drop:
 		n.tell("drops cell %d", a.Cell)
 		if e := n.engines[a.Job]; e != nil {

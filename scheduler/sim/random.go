@@ -38,6 +38,7 @@ func Random(seed uint64) *Script {
 		{0.2, (*generator).engines},
 		{0.2, (*generator).users},
 		{0.2, (*generator).liars},
+		{0.25, (*generator).checks}, // the last: seeds without it are what they were before
 	} {
 		if g.chance(f.chance) {
 			f.add(g)
@@ -364,6 +365,19 @@ func (g *generator) liars() {
 		if n, ok := g.worker(); ok && n != g.anchor {
 			i := slices.IndexFunc(g.Nodes, func(o Node) bool { return o.Number == n })
 			g.Nodes[i].Liar = kinds[g.rng.IntN(len(kinds))]
+		}
+	}
+}
+
+// checks makes submitters check, and some nodes forge.
+func (g *generator) checks() {
+	for i := range g.Jobs {
+		g.Jobs[i].Trust = []string{"known", "open"}[g.rng.IntN(2)]
+	}
+	for range g.rng.IntN(3) {
+		if n, ok := g.worker(); ok && n != g.anchor {
+			i := slices.IndexFunc(g.Nodes, func(o Node) bool { return o.Number == n })
+			g.Nodes[i].Liar = "forge"
 		}
 	}
 }

@@ -30,6 +30,7 @@ import (
 //	           for others when it is paused, or has said that it leaves
 //	back       what a node knows of a cell does not go back
 //	film       a film is made of the right cells, and of all of them
+//	checked    no cell of a film is by a peer that a check has found out
 //	failed     a job fails only for a cell that failed three times
 //	leftover   when a job is over, nothing of it is left on a disk
 //
@@ -346,7 +347,13 @@ func (r *rules) stepped(n *node) {
 	if n.told.Paused || n.Sandbox != "" {
 		may = 0
 	}
-	if foreign > may || own > int(n.Slots) || own+foreign > int(max(n.told.Slots, n.Slots)) {
+	beside := 0 // a check where the user wants nothing to be rendered
+	for _, j := range r.sim.jobs {
+		if j.submitter == n && j.Away && j.trust != scheduler.TrustMine {
+			beside++
+		}
+	}
+	if foreign > may || own > int(n.Slots)+beside || own+foreign > int(max(n.told.Slots, n.Slots))+beside {
 		r.sim.fail("slots", "node %d renders %d cells for others and %d of its own, with %d slots", n.Number, foreign, own, n.told.Slots)
 	}
 	for _, j := range r.sim.jobs {

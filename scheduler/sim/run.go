@@ -3,12 +3,14 @@
 package sim
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"slices"
 	"time"
 
 	"meshnode/job"
+	"meshnode/scheduler"
 )
 
 // run is what the simulation knows of a job.
@@ -22,6 +24,10 @@ type run struct {
 	grid      []job.Cell
 	outputs   []job.CID      // of the cells, wherever they are rendered
 	rendered  map[uint32]int // times that a cell was finished
+	checked   map[uint32]int // times that it was rendered to be compared
+	trust     scheduler.Trust
+	forged    map[job.CID]*node // outputs that are not what the cell draws, and whose they are
+	foundOut  map[*node]bool    // whom a check has shown to forge
 
 	submitted time.Duration
 	planning  bool
@@ -42,16 +48,27 @@ type Result struct {
 	Makespan   time.Duration // from the offer to the last collected cell
 	Cells      int
 	Duplicates float64 // weight rendered more than once, as a share of all
+	Checks     float64 // weight rendered again to compare it, as a share of all
+	Lies       int     // cells that were forged, in the film or not
+	Forged     int     // cells of the film that are not what the scene draws
 }
 
 func (s *Sim) newRun(j Job) *run {
-	r := &run{Job: j, sim: s, submitter: s.node(j.By), rendered: make(map[uint32]int)}
+	r := &run{
+		Job: j, sim: s, submitter: s.node(j.By), rendered: make(map[uint32]int), checked: make(map[uint32]int),
+		forged: make(map[job.CID]*node), foundOut: make(map[*node]bool),
+	}
+	var err error
+	if r.trust, err = scheduler.ParseTrust(cmp.Or(j.Trust, "mine")); err != nil {
+		s.fail("script", "job %d: %v", j.Number, err)
+	}
 	binary.BigEndian.PutUint64(r.nonce[:], uint64(j.Number)+1)
 	r.manifest = &job.Manifest{
 		V: job.Version, Submitter: r.submitter.id, Nonce: r.nonce, Name: fmt.Sprintf("Scene%d", j.Number), Need: need,
 		Assets: job.CIDOf(nil), Width: 1920, Height: 1080, FPS: j.FPS, Plays: j.Plays, CellFrames: j.Cell, Walk: j.Walk.Seconds(),
 	}
-	_, id, err := r.manifest.Block()
+	var id job.ID
+	_, id, err = r.manifest.Block()
 	if err != nil {
 		s.fail("script", "job %d: %v", j.Number, err)
 		return r
@@ -105,14 +122,15 @@ func (r *run) work() float64 {
 func (s *Sim) Results() []Result {
 	var out []Result
 	for _, j := range s.jobs {
-		all, twice := 0.0, 0.0
+		all, twice, again := 0.0, 0.0, 0.0
 		for c, n := range j.grid {
 			all += n.Weight()
 			if k := j.rendered[uint32(c)]; k > 1 {
 				twice += float64(k-1) * n.Weight()
 			}
+			again += float64(j.checked[uint32(c)]) * n.Weight()
 		}
-		j.Duplicates = twice / all
+		j.Duplicates, j.Checks = twice/all, again/all
 		out = append(out, j.Result)
 	}
 	return out

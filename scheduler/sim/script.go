@@ -70,6 +70,7 @@ type Job struct {
 	Bytes  uint64        // of a finished cell
 	Cell   uint32        // frames of a cell; 0: by the grid
 	Away   bool          // its submitter renders nothing of it itself
+	Trust  string        // of its submitter in the others; "": mine
 }
 
 // Fault is something that happens to the mesh.
@@ -105,7 +106,8 @@ func (s *Script) String() string {
 			plays = append(plays, text)
 		}
 		line("job", strconv.Itoa(j.Number), fmt.Sprintf("by=%d", j.By), option("at", j.At), option("fps", j.FPS), option("frame", j.Frame),
-			option("walk", j.Walk), option("bytes", j.Bytes), option("cell", j.Cell), option("away", j.Away), "plays="+strings.Join(plays, ","))
+			option("walk", j.Walk), option("bytes", j.Bytes), option("cell", j.Cell), option("away", j.Away),
+			option("trust", j.Trust), "plays="+strings.Join(plays, ","))
 	}
 	for _, f := range s.Faults {
 		line(f.String())
@@ -243,6 +245,8 @@ func parseJob(name string, words []string) (j Job, err error) {
 			return scan(value, &j.Cell)
 		case "away":
 			return scan(value, &j.Away)
+		case "trust":
+			return scan(value, &j.Trust)
 		case "plays":
 			for part := range strings.SplitSeq(value, ",") {
 				frames, frozen := strings.CutSuffix(part, "z")

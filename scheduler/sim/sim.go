@@ -29,6 +29,8 @@ type Sim struct {
 	// Trace is called with a line for everything that happens; it may be nil.
 	New   func(scheduler.Config) Machine
 	Trace func(line string)
+	// Forges decides which cells a peer that forges renders wrongly; nil: chance does.
+	Forges func(cell uint32, peer job.PeerID, forged job.CID) bool
 	// WallClock feeds the state machines the wall clock, which is a bug.
 	WallClock bool
 
@@ -138,7 +140,7 @@ func (s *Sim) Run() error {
 // Bound is the time after settling within which every job must end: 2 minutes,
 // and as long as one slot of typical speed needs for all work, divided by a
 // quarter of the slots that there are then; and what a node needs for a job that it
-// finishes in place of its submitter.
+// finishes in place of its submitter, and a submitter to check all cells.
 //
 // The two minutes have room for each of the waits of docs/scheduling.md once, and
 // for one more try of what failed.
@@ -150,9 +152,10 @@ func (s *Sim) Bound() time.Duration {
 			capacity += float64(n.Slots) * n.Speed
 		}
 	}
-	work := 0.0
+	work, checks := 0.0, time.Duration(0)
 	for _, j := range s.jobs {
 		work += j.work() + j.Walk.Seconds()
+		checks += j.checkTime()
 	}
 	alone := 0.0 // who finishes a job elsewhere may have all of it to itself
 	for _, f := range s.script.Faults {
@@ -165,7 +168,7 @@ func (s *Sim) Bound() time.Duration {
 			}
 		}
 	}
-	return waits + secs(work/max(capacity/4, 0.1)+alone) + s.script.patience()
+	return waits + secs(work/max(capacity/4, 0.1)+alone) + checks + s.script.patience()
 }
 
 // at does something at a virtual time.

@@ -26,6 +26,7 @@ class Body:
     drew: bool = False  # has drawn a cell: it goes on itself, checkpoints are forked
     leader: bool = False  # makes the plan
     checking: bool = False  # walks once more, to see whether the scene plays as planned
+    comparing: bool = False  # walks nothing: compares two renderings of a cell
     ended: bool = False  # the leader, at the end of the scene
     guide: bool = False  # a worker's walker that goes ahead and is forked where cells begin
     goal: int = 0  # the frame at which the guide will stand

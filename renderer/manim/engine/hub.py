@@ -138,6 +138,8 @@ class Hub:
                 self.tell(leader, message)
         elif kind == "check" and self.job is not None and self.job["t"] == "plan" and self.spec is not None:
             self.start_check()
+        elif kind == "compare" and self.job is not None:
+            self.start_comparison(message)
         elif kind == "end":
             self.done = True
         else:
@@ -278,6 +280,17 @@ class Hub:
 
         self.spawn(check).checking = True
 
+    def start_comparison(self, message: dict) -> None:
+        """A process that decodes strangers' files, and is the only one to suffer from it."""
+
+        def run(walker: Any) -> None:
+            from . import alike
+
+            found = alike.difference(message["own"], message["other"])
+            walker.report({"t": "compared", "reason": "unlike" if found else "", "text": found})
+
+        self.spawn(run).comparing = True
+
     def hear(self, body: Body) -> None:
         try:
             messages = body.channel.receive()
@@ -361,6 +374,7 @@ class Hub:
             if kind in ("finished", "scene_error", "usage_error", "scenes"):
                 body.leader = False
             body.checking = body.checking and kind != "checked"
+            body.comparing = body.comparing and kind != "compared"
             self.pipes.send(message)
 
     def draw_ahead(self, play: dict) -> None:
@@ -378,10 +392,13 @@ class Hub:
             self.wanted += [first + i for i, key in enumerate(keys) if key and key not in self.known]
 
     def checked(self, body: Body, reason: str, text: str) -> None:
-        """A check has found a difference, or could not be made."""
+        """A check has found a difference, or could not be made; or a comparison could not."""
         if body.checking:
             body.checking = False
             self.pipes.send({"t": "checked", "reason": reason, "text": text})
+        if body.comparing:
+            body.comparing = False
+            self.pipes.send({"t": "compared", "reason": reason, "text": text})
 
     def tell_cell(self, message: dict) -> None:
         message.pop("own")

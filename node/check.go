@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"meshnode/job"
+	"meshnode/renderer"
+	"meshnode/scheduler"
+)
+
+// check renders a cell of a job of this node and compares it with what a peer has
+// rendered. A check that is dropped meanwhile is not reported.
+func (n *Node) check(a scheduler.Check) {
+	w := n.workOn(a.Job)
+	ctx, cancel := context.WithCancel(w.ctx)
+	one := &rendering{cancel}
+	w.cellsMu.Lock()
+	w.cells[a.Cell] = one
+	w.cellsMu.Unlock()
+	w.tasks.Go(func() {
+		found := n.checkCell(ctx, w, a)
+		w.cellsMu.Lock()
+		dropped := w.cells[a.Cell] != one || ctx.Err() != nil
+		if w.cells[a.Cell] == one {
+			delete(w.cells, a.Cell)
+		}
+		w.cellsMu.Unlock()
+		cancel()
+		if dropped {
+			return
+		}
+		if found.Verdict == scheduler.Wrong {
+			w.has(a.Cell, found.Own)
+		}
+		if found.Verdict == scheduler.Right {
+			n.log.Debug("cell checked", "job", a.Job.Short(), "cell", a.Cell)
+		} else {
+			n.log.Warn("cell checked", "job", a.Job.Short(), "cell", a.Cell, "verdict", found.Verdict, "why", found.Reason)
+		}
+		n.post(found)
+	})
+}
+
+// checkCell finds out whether a cell is what the scene draws. Before it says no, the
+// cell is rendered once more here, and by an engine that has walked the scene as a
+// peer's does: an honest peer is not to be blamed for what is wrong with this node.
+func (n *Node) checkCell(ctx context.Context, w *work, a scheduler.Check) scheduler.Checked {
+	found := scheduler.Checked{Job: a.Job, Cell: a.Cell, Output: a.Output}
+	undecided := func(what string, err error) scheduler.Checked {
+		found.Reason = what + ": " + reasonOf(err)
+		n.lookAtDisk()
+		return found
+	}
+	own, err := n.renderCell(ctx, w, a.Cell)
+	if err != nil {
+		return undecided("not rendered here", err)
+	}
+	found.Own, found.Size = own.Output, own.Size
+	if own.Output == a.Output {
+		found.Verdict = scheduler.Right
+		return found
+	}
+	r, err := n.refereeOf(ctx, w)
+	if err != nil {
+		return undecided("no engine to compare with", err)
+	}
+	if !a.Exact {
+		if err := n.compareCells(ctx, r, a.Cell, own.Output, a.Output); err == nil {
+			found.Verdict = scheduler.Right
+			return found
+		} else if !errors.Is(err, renderer.ErrUnlike) {
+			return undecided("not compared", err)
+		} else {
+			found.Reason = reasonOf(err)
+		}
+	}
+	again, err := n.renderCell(ctx, w, a.Cell)
+	if err != nil {
+		return undecided("not rendered here again", err)
+	}
+	other, err := n.renderCell(ctx, r, a.Cell)
+	switch {
+	case err != nil:
+		return undecided("not rendered by another engine", err)
+	case again.Output == a.Output: // and other does not matter: this computer has made the mistake
+		found.Verdict, found.Own, found.Size = scheduler.Right, again.Output, again.Size
+		n.log.Error("this computer has rendered a cell in two ways: is its memory sound?", "job", a.Job.Short(), "cell", a.Cell)
+	case again.Output != own.Output || other.Output != own.Output:
+		found.Verdict, found.Reason = scheduler.Unsteady, fmt.Sprintf("cell %d differs from walk to walk", a.Cell)
+	default:
+		found.Verdict = scheduler.Wrong
+		if found.Reason == "" {
+			found.Reason = "its bytes are others"
+		}
+	}
+	return found
+}
+
+// refereeOf returns the part in a job that an engine has which stands for a peer's: it
+// has walked the scene from what peers are given. It is made when two results differ.
+func (n *Node) refereeOf(ctx context.Context, w *work) (*work, error) {
+	w.mu.Lock()
+	if w.referee == nil {
+		w.referee = &work{job: w.job, ctx: w.ctx, env: w.man.Need.Fingerprint, fallBack: true}
+	}
+	r := w.referee
+	w.mu.Unlock()
+	_, err := n.engineOf(ctx, r)
+	return r, err
+}
+
+// compareCells compares the pictures of two outputs of a cell, in the sandbox: one of
+// them is a stranger's. An error that wraps renderer.ErrUnlike: they are not alike.
+func (n *Node) compareCells(ctx context.Context, r *work, cell uint32, own, theirs job.CID) error {
+	if _, err := n.parts.Renderer.Sandbox(ctx); err != nil {
+		return err
+	}
+	engine, err := n.engineOf(ctx, r)
+	if err != nil {
+		return err
+	}
+	folder := fmt.Sprintf("compared%d", cell)
+	defer func() { _ = engine.In().RemoveAll(folder) }() // else it goes with the engine
+	a, err := n.exportCell(ctx, engine.In(), folder+"/own", own)
+	if err != nil {
+		return err
+	}
+	b, err := n.exportCell(ctx, engine.In(), folder+"/other", theirs)
+	if err != nil {
+		return err
+	}
+	err = engine.Alike(ctx, a, b)
+	if err != nil && !errors.Is(err, renderer.ErrUnlike) && ctx.Err() == nil && engine.Alike(ctx, a, a) == nil {
+		err = fmt.Errorf("%w: its files end who reads them: %w", renderer.ErrUnlike, err)
+	}
+	if errors.Is(err, renderer.ErrEnded) {
+		n.dropEngine(r, engine)
+	}
+	return err
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+
+package manim
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"path/filepath"
+
+	"meshnode/renderer"
+)
+
+// Alike implements renderer.Engine.
+func (e *engine) Alike(ctx context.Context, own, other []string) error {
+	e.comparing.Lock()
+	defer e.comparing.Unlock()
+	h := e.current()
+	if err := h.proc.Give(); err != nil {
+		return err
+	}
+	in := filepath.ToSlash(h.proc.Dirs().In)
+	paths := func(names []string) []string {
+		out := make([]string, len(names))
+		for i, name := range names {
+			out[i] = path.Join(in, name)
+		}
+		return out
+	}
+	select {
+	case <-h.compared: // of an Alike that was given up
+	default:
+	}
+	if err := h.pipe.send(map[string]any{"t": "compare", "own": paths(own), "other": paths(other)}); err != nil {
+		return err
+	}
+	select {
+	case err := <-h.compared:
+		return err
+	case <-h.done:
+		return h.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// comparedOf words what a comparison has found.
+func comparedOf(m *message) error {
+	switch m.Reason {
+	case "":
+		return nil
+	case "unlike":
+		return fmt.Errorf("%w: %s", renderer.ErrUnlike, clip(m.Text))
+	}
+	return fmt.Errorf("manim: comparison: %s: %s", m.Reason, clip(m.Text))
+}

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+
+package scheduler
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"meshnode/job"
+)
+
+// A sample finds the liar in 19 of 20 jobs, and one cell less would not, if each cell
+// may be wrong; all the more if a share of them is.
+func TestSample(t *testing.T) {
+	none := func(n, wrong, k int) float64 { // the chance that k of n are all right
+		p := 1.0
+		for i := range k {
+			p *= max(0, float64(n-wrong-i)/float64(n-i))
+		}
+		return p
+	}
+	for _, chance := range []float64{lieOfNew, lieOfOpen} {
+		for n := 1; n <= 300; n++ {
+			unseen := func(k int) float64 { // of the jobs in which something is wrong
+				some, missed := 0.0, 0.0
+				p := math.Pow(1-chance, float64(n)) // that so many are wrong
+				for wrong := 1; wrong <= n; wrong++ {
+					p *= float64(n-wrong+1) / float64(wrong) * chance / (1 - chance)
+					some += p
+					missed += p * none(n, wrong, k)
+				}
+				return missed / some
+			}
+			k := sample(n, chance)
+			if k < 1 || k > n || unseen(k) > missed+1e-9 || n > 1 && k > 1 && unseen(k-1) <= missed {
+				t.Fatalf("%d of %d: missed in %v of jobs, with one less in %v", k, n, unseen(k), unseen(k-1))
+			}
+			if share := none(n, int(math.Ceil(float64(n)*chance)), k); share > missed {
+				t.Fatalf("%d of %d: a share of %v is missed in %v of jobs", k, n, chance, share)
+			}
+		}
+	}
+	t.Log("of 5, 10, 20, 30, 100 cells:", sample(5, lieOfNew), sample(10, lieOfNew), sample(20, lieOfNew), sample(30, lieOfNew), sample(100, lieOfNew),
+		"open:", sample(5, lieOfOpen), sample(10, lieOfOpen), sample(20, lieOfOpen), sample(30, lieOfOpen), sample(100, lieOfOpen))
+}
+
+// referee is a submitter whose peers have rendered all cells of a job.
+type referee struct {
+	*Scheduler
+	t       *testing.T
+	now     time.Duration
+	job     job.ID
+	cells   int
+	records map[string][]byte
+	done    []Action
+}
+
+func newReferee(t *testing.T, trust Trust, secret string, cells int, peers ...job.PeerID) *referee {
+	m := &job.Manifest{
+		V: job.Version, Submitter: "self", Name: "Scene", Need: job.Need{Renderer: "synthetic", Version: "1", Fingerprint: "f"},
+		Assets: job.CIDOf(nil), Width: 16, Height: 16, FPS: 1, CellFrames: 1, Plays: []job.Play{{Frames: uint32(cells)}},
+	}
+	_, id, err := m.Block()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &referee{Scheduler: New(Config{Self: "self"}), t: t, job: id, cells: cells, records: make(map[string][]byte)}
+	r.meetAll(peers)
+	r.step(Submit{Job: id, Manifest: m, Trust: trust, Secret: []byte(secret)})
+	for i := range uint32(cells) {
+		r.render(i, peers[int(i)%len(peers)], "")
+	}
+	return r
+}
+
+func (r *referee) meetAll(peers []job.PeerID) {
+	advert := &job.Advert{V: job.Version, Slots: 1, Speed: 1, Sandbox: "full", Environments: []job.Environment{{Renderer: "synthetic", Version: "1", Fingerprint: "f"}}}
+	r.step(Resources{advert})
+	for _, p := range peers {
+		r.step(PeerJoined{p, advert})
+	}
+}
+
+// render lets a peer say Done of a cell, and its bytes arrive.
+func (r *referee) render(cell uint32, by job.PeerID, what string) {
+	cid := job.CIDOf(fmt.Appendf(nil, "%d %s", cell, what))
+	r.step(Received{job.Signed{From: by, Msg: &job.Done{Job: r.job, Cell: cell, Output: cid, Size: 1}, Raw: []byte(by)}})
+	r.step(Fetched{r.job, cell, cid})
+}
+
+func (r *referee) step(ev Event) {
+	r.now += time.Millisecond
+	r.take(r.Step(r.now, ev))
+}
+
+func (r *referee) take(actions []Action) {
+	for _, a := range actions {
+		if p, ok := a.(Persist); ok {
+			if r.records[p.Key] = p.Value; p.Value == nil {
+				delete(r.records, p.Key)
+			}
+		}
+		r.done = append(r.done, a)
+	}
+}
+
+// taken returns those of a kind since it was last asked.
+func taken[A Action](r *referee) (found []A) {
+	r.done = slices.DeleteFunc(r.done, func(a Action) bool {
+		one, ok := a.(A)
+		if ok {
+			found = append(found, one)
+		}
+		return ok
+	})
+	return found
+}
+
+// answer lets all checks end with a verdict, and returns the cells.
+func (r *referee) answer(v Verdict) (cells []uint32) {
+	for {
+		found := taken[Check](r)
+		if len(found) == 0 {
+			slices.Sort(cells)
+			return cells
+		}
+		for _, c := range found {
+			cells = append(cells, c.Cell)
+			r.step(Checked{Job: r.job, Cell: c.Cell, Output: c.Output, Verdict: v, Own: job.CIDOf([]byte("own")), Size: 1})
+		}
+	}
+}
+
+// Cells are checked before the film is assembled: so many of each peer, and which ones
+// depends on the secret.
+func TestChecksHoldUpAssembly(t *testing.T) {
+	r := newReferee(t, TrustKnown, "a secret", 40, "a", "b")
+	if len(taken[Assemble](r)) != 0 {
+		t.Fatal("assembled before anything was checked")
+	}
+	first := r.answer(Right)
+	if want := 2 * sample(20, lieOfNew); len(first) < want || len(first) > want+8 {
+		t.Errorf("%d cells checked, want a few more than %d", len(first), want)
+	}
+	if len(taken[Assemble](r)) != 1 {
+		t.Fatal("not assembled when all is checked")
+	}
+	r.step(Assembled{r.job})
+	if r.goodOf("a")+r.goodOf("b") != uint32(len(first)) {
+		t.Errorf("good cells %d and %d, of %d checked", r.goodOf("a"), r.goodOf("b"), len(first))
+	}
+	if other := newReferee(t, TrustKnown, "another secret", 40, "a", "b").answer(Right); slices.Equal(first, other) {
+		t.Errorf("with another secret the same cells are checked: %v", first)
+	}
+	if open := newReferee(t, TrustOpen, "a secret", 40, "a", "b").answer(Right); len(open) <= len(first) {
+		t.Errorf("%d cells checked of strangers, and %d of known ones", len(open), len(first))
+	}
+	if mine := newReferee(t, TrustMine, "a secret", 40, "a", "b"); len(mine.answer(Right)) != 0 || len(taken[Assemble](mine)) != 1 {
+		t.Error("the user's own nodes are checked")
+	}
+}
+
+// A peer that is wrong once is wrong in all, and who only has a copy is not accused.
+func TestFoundOut(t *testing.T) {
+	r := newReferee(t, TrustKnown, "a secret", 40, "a", "b")
+	c := taken[Check](r)[0]
+	liar := r.find(r.job).cells[c.Cell].from
+	r.step(Received{job.Signed{From: "c", Msg: &job.Done{Job: r.job, Cell: c.Cell, Output: c.Output, Size: 1, Copy: true}, Raw: []byte("c")}})
+	r.step(Checked{Job: r.job, Cell: c.Cell, Output: c.Output, Verdict: Wrong, Reason: "other pictures", Own: job.CIDOf([]byte("own")), Size: 1})
+	accused := taken[Accuse](r)
+	if len(accused) != 1 || accused[0].Peer != liar || string(accused[0].Word) != string(liar) || accused[0].Output != c.Output || accused[0].Own != job.CIDOf([]byte("own")) {
+		t.Fatalf("accused %+v, the liar is %s", accused, liar)
+	}
+	j := r.find(r.job)
+	if j.open != 19 { // its 20, but for the one that the check has rendered
+		t.Errorf("%d cells are open again", j.open)
+	}
+	for i := range j.cells {
+		if c := &j.cells[i]; c.collected && c.from == liar || j.out("c") {
+			t.Errorf("cell %d of the liar still counts, or a copy is held against its holder", i)
+		}
+	}
+	for i := range uint32(40) {
+		if !j.cells[i].collected {
+			r.render(i, "d", "again")
+		}
+	}
+	r.answer(Right)
+	made := taken[Assemble](r)
+	if len(made) != 1 || made[0].Cells[c.Cell] != job.CIDOf([]byte("own")) {
+		t.Errorf("assembled %+v", made)
+	}
+}
+
+// After a restart no check is forgotten: what was found right is not checked again, and
+// the same cells are chosen.
+func TestChecksAfterRestart(t *testing.T) {
+	r := newReferee(t, TrustKnown, "a secret", 40, "a", "b")
+	found := taken[Check](r)
+	half := []uint32{found[0].Cell}
+	r.step(Checked{Job: r.job, Cell: found[0].Cell, Output: found[0].Output, Verdict: Right, Own: found[0].Output, Size: 1})
+	rest := slices.Sorted(slices.Values(r.answer(Right)))
+	again := newReferee(t, TrustKnown, "a secret", 40, "a", "b")
+	found = taken[Check](again)
+	again.step(Checked{Job: r.job, Cell: found[0].Cell, Output: found[0].Output, Verdict: Right, Own: found[0].Output, Size: 1})
+	records := again.records
+	again.Scheduler = New(Config{Self: "self"})
+	again.done = nil
+	again.take(again.Restore(0, records))
+	again.meetAll([]job.PeerID{"a", "b"})
+	again.step(Prepared{Job: r.job})
+	if late := again.answer(Right); slices.Contains(late, half[0]) || len(late) < sample(20, lieOfNew)*2-1 {
+		t.Errorf("after a restart %v are checked, without it %v and %v", late, half, rest)
+	}
+	if len(taken[Assemble](again)) != 1 {
+		t.Error("not assembled")
+	}
+}
+
+// A check that comes to nothing is tried again, and then done without; the user is told.
+func TestUncheckable(t *testing.T) {
+	r := newReferee(t, TrustKnown, "a secret", 1, "a")
+	for range maxCheckTries {
+		if n := len(r.answer(Undecided)); n != 1 {
+			t.Fatalf("%d checks", n)
+		}
+		r.now += time.Minute * 2
+		r.step(Tick{})
+	}
+	if len(taken[Assemble](r)) != 1 || !slices.ContainsFunc(taken[Tell](r), func(n Tell) bool { return n.Text == "cell 0 of a could not be checked: " }) {
+		t.Error("not assembled, or nobody was told")
+	}
+	r.step(Assembled{r.job})
+	if r.goodOf("a") != 0 {
+		t.Error("what was not checked counts as good")
+	}
+}
+
+// What speaks for a peer is remembered, and bounded.
+func TestStandings(t *testing.T) {
+	s := New(Config{Self: "self"})
+	for i := range maxStandings + 10 {
+		s.commend(job.PeerID(fmt.Sprintf("peer%04d", i)), uint32(5+i))
+	}
+	if len(s.standings) != maxStandings || s.goodOf("peer0003") != 0 || s.goodOf("peer1000") != 1005 {
+		t.Errorf("%d standings, %d, %d", len(s.standings), s.goodOf("peer0003"), s.goodOf("peer1000"))
+	}
+	s.commend("peer1000", math.MaxUint32)
+	if s.goodOf("peer1000") != math.MaxUint32 {
+		t.Error("overflow")
+	}
+	s.disgrace("peer1000")
+	if s.goodOf("peer1000") != 0 {
+		t.Error("still good")
+	}
+}
