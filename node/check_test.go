@@ -172,7 +172,7 @@ func TestTrustIsChecked(t *testing.T) {
 	if n.Publish(t.Context(), req, got.add); got.last().Kind != FailedUsage {
 		t.Errorf("ended with %+v", got.last())
 	}
-	if trust := n.trust(PublishRequest{}); trust != scheduler.TrustKnown {
+	if trust := n.trust(PublishRequest{}); trust != scheduler.TrustSpot {
 		t.Errorf("in an open mesh: %v", trust)
 	}
 	n.parts.Mesh.Secret = []byte("secret")

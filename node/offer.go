@@ -124,8 +124,9 @@ func (n *Node) await(ctx context.Context, p *publication) (map[uint32]job.CID, e
 	}
 }
 
-// trust is how far the peers are believed that render a job: those of a private mesh
-// are the user's own, unless he says something else.
+// trust is how far the peers are believed that render a job, unless the user says
+// something else: those of a private mesh are his own. In an open one they mostly are,
+// too, and more than a spot check would cost what a first job gains by new computers.
 func (n *Node) trust(req PublishRequest) scheduler.Trust {
 	if t, err := scheduler.ParseTrust(req.Trust); err == nil {
 		return t
@@ -133,7 +134,7 @@ func (n *Node) trust(req PublishRequest) scheduler.Trust {
 	if len(n.parts.Mesh.Secret) > 0 {
 		return scheduler.TrustMine
 	}
-	return scheduler.TrustKnown
+	return scheduler.TrustSpot
 }
 
 // manifest describes a planned job, but for its assets.

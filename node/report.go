@@ -17,7 +17,7 @@ type PublishRequest struct {
 	Manim      string   `json:"manim,omitempty"`       // version to render with; "": that of the first environment
 	Python     string   `json:"python,omitempty"`      // absolute path of the interpreter to render with; "": by Manim
 	Strict     bool     `json:"strict,omitempty"`      // leave out nodes that draw the self-test a little differently
-	Trust      string   `json:"trust,omitempty"`       // how far peers are believed: mine, known, open; "": mine in a private mesh, else known
+	Trust      string   `json:"trust,omitempty"`       // how far peers are believed: mine, spot, known, open; "": mine in a private mesh, else spot
 	CellFrames uint32   `json:"cell_frames,omitempty"` // length of a cell; 0: by the grid's rule
 	LocalSlots *uint32  `json:"local_slots,omitempty"` // cells of this job rendered here at a time; nil: all slots
 	Assets     []string `json:"assets,omitempty"`      // files to share that the scene may not read while it is planned: paths or patterns

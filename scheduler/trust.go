@@ -16,12 +16,15 @@ type Trust uint8
 // Levels of trust, from most to least.
 const (
 	TrustMine  Trust = iota // all who may render are the user's own: nothing is checked
+	TrustSpot               // a cell of each peer now and then: who is broken, or always wrong, is found out
 	TrustKnown              // who has rendered well before is checked little, who has not, more
 	TrustOpen               // everybody is checked a lot
 )
 
 // String returns the level's name.
-func (t Trust) String() string { return [...]string{"mine", "known", "open"}[min(t, TrustOpen)] }
+func (t Trust) String() string {
+	return [...]string{"mine", "spot", "known", "open"}[min(t, TrustOpen)]
+}
 
 // ParseTrust returns the level of a name.
 func ParseTrust(name string) (Trust, error) {
@@ -30,7 +33,7 @@ func ParseTrust(name string) (Trust, error) {
 			return t, nil
 		}
 	}
-	return 0, fmt.Errorf("trust %q: give mine, known or open", name)
+	return 0, fmt.Errorf("trust %q: give mine, spot, known or open", name)
 }
 
 // How many cells of a peer are checked. docs/threats.md has what that costs and
@@ -41,6 +44,7 @@ const (
 	missed     = 0.03 // but for so many jobs of a hundred
 	wellKnown  = 20   // cells checked and found right before a peer is known
 	knownEvery = 16   // of a known peer, one cell and one more of so many
+	spotEvery  = 16   // at TrustSpot, one of so many cells of a peer, more or less
 )
 
 // quota returns how many cells of a peer, of so many that it has rendered, are to be
@@ -49,6 +53,8 @@ func (t Trust) quota(cells int, good uint32) int {
 	switch {
 	case t == TrustMine || cells == 0:
 		return 0
+	case t == TrustSpot:
+		return (cells + spotEvery/2) / spotEvery
 	case t == TrustOpen:
 		return sample(cells, lieOfOpen)
 	case good < wellKnown:
