@@ -24,6 +24,7 @@ type event struct {
 	Frames int          `json:"frames"`
 	Cells  int          `json:"cells"`
 	Done   int          `json:"done"`
+	Kept   int          `json:"kept"`
 	Round  int          `json:"round"`
 	File   string       `json:"file"`
 	SHA256 string       `json:"sha256"`
