@@ -91,6 +91,21 @@ func (r *results) find(of job.PeerID, key job.Key) (result, bool) {
 	return one, ok
 }
 
+// sum returns how many results there are, and the bytes of their files: equal ones
+// count once.
+func (r *results) sum() (cells int, bytes uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	seen := make(map[job.CID]bool)
+	for _, one := range r.kept {
+		if !seen[one.Output] {
+			seen[one.Output] = true
+			bytes += one.Size
+		}
+	}
+	return len(r.kept), bytes
+}
+
 // madeFrom returns the keys of the results of a script.
 func (r *results) madeFrom(of job.PeerID, script string) []job.Key {
 	r.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -21,19 +22,22 @@ const keepBytes = 4 << 30
 // Storage is the store of a node as its owner sees it: how much is there and for
 // what, whether it is sound, and what can go.
 type Storage struct {
-	store blockstore.Store
-	free  func() (bytes uint64, known bool) // on its disk
-	close func() error
+	store   blockstore.Store
+	results *results                          // of earlier jobs
+	free    func() (bytes uint64, known bool) // on its disk
+	close   func() error
 }
 
 // StorageStatus says what is in a store. Sizes are in bytes.
 type StorageStatus struct {
 	Blocks  int          `json:"blocks"`
 	Bytes   uint64       `json:"bytes"`
-	Pinned  uint64       `json:"pinned"` // of these, what something needs: the rest may go
-	Owners  []StoreOwner `json:"owners"` // what needs them, and for how much
-	Quota   uint64       `json:"quota"`  // above which a node lets go what nothing needs
-	Free    *uint64      `json:"free"`   // on the disk; nil: not known
+	Pinned  uint64       `json:"pinned"`  // of these, what something needs: the rest may go
+	Owners  []StoreOwner `json:"owners"`  // what needs them, and for how much
+	Results int          `json:"results"` // cells of earlier jobs that are remembered
+	Kept    uint64       `json:"kept"`    // bytes of their files, those among them that have gone
+	Quota   uint64       `json:"quota"`   // above which a node lets go what nothing needs
+	Free    *uint64      `json:"free"`    // on the disk; nil: not known
 	MinFree uint64       `json:"min_free"`
 }
 
@@ -69,7 +73,7 @@ type StorageCollected struct {
 
 // Storage returns the store of the node.
 func (n *Node) Storage() *Storage {
-	return &Storage{store: n.parts.Store, free: n.free, close: func() error { return nil }}
+	return &Storage{store: n.parts.Store, results: n.results, free: n.free, close: func() error { return nil }}
 }
 
 // OpenStorage opens the store of a home on which no node runs; it fails with ErrInUse
@@ -82,12 +86,20 @@ func OpenStorage(dir string) (*Storage, error) {
 	if err != nil {
 		return nil, err
 	}
+	records, err := h.openRecords(slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	kept, err := loadResults(records)
+	if err = errors.Join(err, records.Close()); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
 	store, err := blockstore.NewDisk(h.path("blocks"), nil)
 	if err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
 	return &Storage{
-		store: store, free: func() (uint64, bool) { return freeDisk(dir) },
+		store: store, results: kept, free: func() (uint64, bool) { return freeDisk(dir) },
 		close: func() error { return errors.Join(store.Close(), h.Close()) },
 	}, nil
 }
@@ -107,6 +119,7 @@ func (s *Storage) StoreStatus(ctx context.Context) (StorageStatus, error) {
 	if free, known := s.free(); known {
 		status.Free = &free
 	}
+	status.Results, status.Kept = s.results.sum()
 	for _, owner := range slices.Sorted(maps.Keys(have.ByOwner)) {
 		of := have.ByOwner[owner]
 		status.Owners = append(status.Owners, StoreOwner{owner, s.sceneOf(ctx, owner), of.Blocks, of.Bytes})

@@ -145,6 +145,7 @@ func printStore(w io.Writer, s node.StorageStatus) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "stored\t%s in %s\n", bytesText(s.Bytes), count(s.Blocks, "block"))
 	fmt.Fprintf(table, "needed\t%s: the rest is kept as it may be of use again\n", bytesText(s.Pinned))
+	fmt.Fprintf(table, "results\t%s of earlier jobs, %s\n", count(s.Results, "cell"), bytesText(s.Kept))
 	fmt.Fprintf(table, "quota\t%s: above it goes what nothing needs\n", bytesText(s.Quota))
 	fmt.Fprintf(table, "free\t%s: below %s goes what nothing needs\n", free, bytesText(s.MinFree))
 	table.Flush()
