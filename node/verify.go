@@ -30,7 +30,7 @@ type making struct {
 	CellFrames uint32          `json:"cell_frames,omitempty"`
 	Spec       json.RawMessage `json:"spec"`        // of the plan
 	Made       string          `json:"fingerprint"` // of the environment
-	Exact      bool            `json:"exact"`       // nobody with other pictures or another encoder had part in it
+	Exact      bool            `json:"exact"`       // drawn for it, and by nobody with other pictures or another encoder
 }
 
 // maxMaking bounds what is remembered of each film, in bytes.
@@ -43,7 +43,7 @@ func (n *Node) makingOf(p *publication, film *finished) *making {
 	}
 	m := &making{
 		Args: p.req.Args, Scene: p.req.scene, Dir: p.req.Dir, Manim: p.req.Manim, Python: p.req.Python, CellFrames: p.req.CellFrames,
-		Spec: p.man.Spec, Made: p.man.Need.Fingerprint, Exact: n.exact(p.man, film.nodes),
+		Spec: p.man.Spec, Made: p.man.Need.Fingerprint, Exact: p.kept == 0 && n.exact(p.man, film.nodes),
 	}
 	if data, err := json.Marshal(m); err != nil || len(data) > maxMaking {
 		return nil
@@ -225,7 +225,8 @@ func (n *Node) verify(ctx context.Context, p *publication, plan *renderer.Plan, 
 	if err != nil {
 		return err
 	}
-	found.judge(compared, cells, plan.FPS, exact)
+	// What is not the file that was written is not excused by what others may have written.
+	found.judge(compared, cells, plan.FPS, exact || found.Altered)
 	p.emit(Event{Event: "verified", Name: plan.Name, Verification: found})
 	return nil
 }

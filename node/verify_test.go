@@ -70,6 +70,23 @@ func TestVerify(t *testing.T) {
 	if v == nil || v.OK || v.Alike != 0 || len(v.Differ) != 1 || v.Differ[0].From != 0 {
 		t.Errorf("with a cell of another encoder, of which there was none: %+v", v)
 	}
+	n.mu.Lock()
+	n.history[len(n.history)-1].Making.Exact = false
+	n.mu.Unlock()
+	v = verify(encode, VerifyRequest{All: true}).Verification
+	if v == nil || v.OK || !v.Altered {
+		t.Errorf("the same where others may have had part in the film that was written: %+v", v)
+	}
+	n.mu.Lock()
+	n.history[len(n.history)-1].Last.SHA256, err = hashFile(path)
+	n.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v = verify(encode, VerifyRequest{All: true}).Verification
+	if v == nil || !v.OK || v.Altered || v.Alike != 1 {
+		t.Errorf("the same where it is the film that was written: %+v", v)
+	}
 	elsewhere := VerifyRequest{All: true, Film: filepath.Join(t.TempDir(), "copy.film"), Scene: &req}
 	v = verify(encode, elsewhere).Verification
 	if v == nil || !v.OK || v.Known || v.Alike != 1 {

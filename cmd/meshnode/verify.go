@@ -178,7 +178,7 @@ func printVerification(w io.Writer, v *node.Verification) {
 	}
 	fmt.Fprintln(w)
 	if v.Altered {
-		fmt.Fprintln(w, "The file is not the one that was written here: its SHA-256 is another.")
+		fmt.Fprintln(w, "The file is not the one that was written here: its SHA-256 is another. If it was rendered otherwise since, name its scene.")
 	}
 	for _, d := range v.Differ {
 		fmt.Fprintf(w, "%8.2f s to %.2f s: %s", d.From, d.To, oneLine(d.Why))
