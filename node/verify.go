@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -233,13 +234,14 @@ func (n *Node) verify(ctx context.Context, p *publication, plan *renderer.Plan, 
 
 // choose returns the cells to draw again, in their order.
 func choose(grid []job.Cell, req VerifyRequest, seed uint64) []job.Cell {
-	many := len(grid)
-	if !req.All {
-		many = min(many, max(int(req.Cells), 1))
-		if req.Cells == 0 {
-			many = min(len(grid), EnoughCells)
-		}
+	many := EnoughCells
+	switch {
+	case req.All:
+		many = len(grid)
+	case req.Cells > 0:
+		many = int(req.Cells)
 	}
+	many = min(many, len(grid))
 	order := rand.New(rand.NewPCG(seed, 0)).Perm(len(grid))[:many]
 	slices.Sort(order)
 	cells := make([]job.Cell, many)
@@ -252,21 +254,13 @@ func choose(grid []job.Cell, req VerifyRequest, seed uint64) []job.Cell {
 // drawAgain draws cells, several at a time.
 func (n *Node) drawAgain(ctx context.Context, p *publication, req PublishRequest, cells []job.Cell) ([]renderer.FilmCell, error) {
 	drawn := make([]renderer.FilmCell, len(cells))
-	frames, done := uint32(0), make(chan uint32, len(cells))
+	progress := Event{Event: "progress"}
 	for _, c := range cells {
-		frames += c.Frames
+		progress.Frames += c.Frames
 	}
+	var mu sync.Mutex // guards progress
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.SetLimit(int(max(1, n.localSlots(req))))
-	told := make(chan struct{})
-	go func() { // ends with done
-		defer close(told)
-		sum := uint32(0)
-		for n := range done {
-			sum += n
-			p.emit(Event{Event: "progress", Done: sum, Frames: frames})
-		}
-	}()
 	for i, c := range cells {
 		tasks.Go(func() error {
 			made, err := p.engine.Render(ctx, c.Index)
@@ -277,14 +271,14 @@ func (n *Node) drawAgain(ctx context.Context, p *publication, req PublishRequest
 				return fmt.Errorf("cell %d: %d files where there should be one", c.Index, len(made.Files))
 			}
 			drawn[i] = renderer.FilmCell{First: c.First, Frames: c.Frames, File: filepath.Join(p.engine.Out().Name(), made.Files[0])}
-			done <- c.Frames
+			mu.Lock()
+			defer mu.Unlock()
+			progress.Done += c.Frames
+			p.emit(progress)
 			return nil
 		})
 	}
-	err := tasks.Wait()
-	close(done)
-	<-told
-	return drawn, err
+	return drawn, tasks.Wait()
 }
 
 // judge makes a verdict of a comparison.

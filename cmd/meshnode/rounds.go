@@ -122,6 +122,9 @@ func (r *rounds) round(number int) (changed []string, err error) {
 	case len(changed) > 0 && last.Kind == node.FailedCanceled: // because of that
 		return changed, nil
 	case last.Event != "failed", last.Kind == node.FailedStopped, number == 1 && errors.As(err, &usage):
+		if j, ok := report.(*jsonReporter); ok && !j.ended && r.c.Context.Err() == nil {
+			j.event(node.Event{Event: "failed", Kind: node.FailedRender, Text: err.Error()})
+		}
 		return nil, err
 	default:
 		r.files.expect()

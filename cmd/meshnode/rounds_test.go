@@ -99,3 +99,21 @@ func TestPublishAgain(t *testing.T) {
 		t.Error(c.stderr.String())
 	}
 }
+
+// What another round would not be without ends publish --watch as it ends publish.
+func TestPublishAgainGivesUp(t *testing.T) {
+	c := newCommand(t, t.TempDir(), "publish", "--watch", "--json", "scene.py")
+	c.Env = append(c.Env, asNode+"=die")
+	c.finish(t, 1)
+	if !strings.Contains(c.stdout.String(), `"event":"failed"`) || !strings.Contains(c.stderr.String(), "ended at once") {
+		t.Errorf("printed %q and %q", &c.stdout, &c.stderr)
+	}
+
+	home := t.TempDir()
+	f := newFakeNode(home)
+	f.events = func(node.PublishRequest) []node.Event {
+		return []node.Event{{Event: "failed", Kind: node.FailedUsage, Text: "an odd size"}}
+	}
+	f.serve(t, home)
+	newCommand(t, home, "publish", "--watch", "scene.py").finish(t, 2)
+}
