@@ -73,8 +73,9 @@ class Original:
     """What of Manim draws, remembered before the scene's own code is imported."""
 
     def __init__(self) -> None:
+        families = [cls for base in (Mobject, Camera, CairoRenderer) for cls in _family(base)]
         self._classes = {
-            cls: _contents(cls) for base in (Mobject, Camera, CairoRenderer) for cls in _family(base)
+            cls: _contents(cls) for some in families for cls in some.__mro__ if cls is not object
         }
         modules = [sys.modules[name] for name in _MODULES if name in sys.modules]
         self._modules = [(module, _contents(module)) for module in modules]
