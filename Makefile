@@ -35,7 +35,7 @@ SETUP                 := :
 endif
 export MESHNODE_PYTHON MESHNODE_PYTHON_OLDER
 
-.PHONY: help build setup test demo bench chaos soak swarm sim fuzz conformance plugins lint release-check clean
+.PHONY: help build setup test demo bench chaos mutate soak swarm sim fuzz conformance plugins lint release-check clean
 
 help:
 	@echo 'make demo           three nodes on this computer render examples/mesh.py'
@@ -47,6 +47,7 @@ help:
 	@echo 'make chaos          many films on real nodes while things go wrong at random (JOBS=n, SEED=n)'
 	@echo 'make soak           1,000 jobs, and 40 films, on the same nodes: does anything grow? (JOBS=n, FILMS=n)'
 	@echo 'make swarm          many nodes in one process, over libp2p (NODES=n)'
+	@echo 'make mutate         a film after each of many edits, against stock Manim; how much is rendered again'
 	@echo 'make fuzz           each fuzz target for FUZZTIME ($(FUZZTIME))'
 	@echo 'make conformance    compare with stock Manim over the gallery in $(SHARED) (SCENES=..., KIND=auto or png)'
 	@echo 'make plugins        compare decks of manim-slides and speech of manim-voiceover with stock Manim'
@@ -80,6 +81,9 @@ bench: setup-for-demo
 
 chaos: setup-for-test
 	go test -count=1 -timeout 0 ./e2e -run 'TestChaos$$' -chaos.jobs $(or $(JOBS),50) -chaos.seed $(or $(SEED),1) -v
+
+mutate: setup-for-test
+	go test -count=1 -timeout 0 ./e2e -run 'TestMutate$$' -mutate -v
 
 soak: setup-for-test
 	go test -count=1 -timeout 0 ./node -run 'TestSoak$$' -soak $(or $(JOBS),1000) -v

@@ -23,8 +23,8 @@ type event struct {
 	Job    string       `json:"job"`
 	Frames int          `json:"frames"`
 	Cells  int          `json:"cells"`
-	Done   int          `json:"done"`
 	Kept   int          `json:"kept"`
+	Done   int          `json:"done"`
 	Round  int          `json:"round"`
 	File   string       `json:"file"`
 	SHA256 string       `json:"sha256"`
