@@ -16,7 +16,7 @@ func TestRogueNode(t *testing.T) {
 	for _, c := range m.computers[:2] {
 		c.withManim().start("--slots", "1")
 	}
-	args := []string{"--cell-frames", "5", "-ql", "--seed", "7", "--progress_bar", "none", "scenes.py", "Motion"}
+	args := []string{"--cell-frames", "5", "-ql", "--disable_caching", "--seed", "7", "--progress_bar", "none", "scenes.py", "Motion"}
 	honest := m.computers[0].publish(append([]string{"--slots", "0"}, args...)...).finished()
 
 	rogue := m.computers[2].withManim().retouching()
@@ -58,7 +58,7 @@ func (c *computer) retouching() *computer {
 		if err != nil {
 			t.Fatal(err)
 		}
-		edit(t, encode, "frame = _frame(pixels)\n", "pixels = pixels if int(self._final.stem) % 2 else 255 - pixels\n            frame = _frame(pixels)\n")
+		edit(t, encode, "frame = _frame(pixels)\n", "pixels = pixels if int(self._final.stem.split('-')[0]) % 2 else 255 - pixels\n            frame = _frame(pixels)\n")
 		edit(t, filepath.Join(dir, "environment.py"), "folder = os.path.dirname(os.path.abspath(__file__))", "folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'honest')")
 	}
 	return c

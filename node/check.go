@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"meshnode/job"
 	"meshnode/renderer"
@@ -111,6 +112,42 @@ func (n *Node) refereeOf(ctx context.Context, w *work) (*work, error) {
 	w.mu.Unlock()
 	_, err := n.engineOf(ctx, r)
 	return r, err
+}
+
+// lookTime bounds the look at a cell, with the start of the engine that looks.
+const lookTime = 2 * time.Minute
+
+// errNotLooked is wrapped when this node could not look at a cell.
+var errNotLooked = errors.New("node: not looked at")
+
+// lookAt sees to it that what a stranger has rendered for a job of this node is a cell
+// of it, in the sandbox, before the user's own engine opens it. Without a sandbox there
+// is no look.
+func (n *Node) lookAt(w *work, cell uint32, output job.CID) error {
+	ctx, cancel := context.WithTimeout(w.ctx, lookTime)
+	defer cancel()
+	if _, err := n.parts.Renderer.Sandbox(ctx); err != nil {
+		return nil
+	}
+	r, err := n.refereeOf(ctx, w)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errNotLooked, err)
+	}
+	engine, err := n.engineOf(ctx, r)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errNotLooked, err)
+	}
+	folder := fmt.Sprintf("looked%d", cell)
+	defer func() { _ = engine.In().RemoveAll(folder) }() // else it goes with the engine
+	files, err := n.exportCell(ctx, engine.In(), folder, output)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errNotLooked, err)
+	}
+	if err = engine.Look(ctx, cell, files); errors.Is(err, renderer.ErrEnded) || ctx.Err() != nil {
+		n.dropEngine(r, engine)
+		return fmt.Errorf("%w: %w", errNotLooked, err)
+	}
+	return err
 }
 
 // compareCells compares the pictures of two outputs of a cell, in the sandbox: one of

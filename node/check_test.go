@@ -158,6 +158,48 @@ func TestCheckOfAnotherMachine(t *testing.T) {
 	}
 }
 
+// strict is a renderer whose sandboxed engines take nothing for a cell.
+type strict struct{ *synthetic.Renderer }
+
+func (r *strict) Take(ctx context.Context, trust renderer.Trust, env string) (renderer.Engine, error) {
+	e, err := r.Renderer.Take(ctx, trust, env)
+	if err != nil {
+		return nil, err
+	}
+	return &refusing{e}, nil
+}
+
+type refusing struct{ renderer.Engine }
+
+func (*refusing) Look(context.Context, uint32, []string) error { return renderer.ErrNoCell }
+
+// What is no cell is seen before the submitter's own engine opens it, unless all nodes
+// are the user's own.
+func TestStrangersCellsAreLookedAt(t *testing.T) {
+	for _, trust := range []string{"known", "mine"} {
+		m := newMesh(t)
+		submitter := m.join(&synthetic.Renderer{}, 1, func(p *Parts) { p.Renderer = &strict{p.Renderer.(*synthetic.Renderer)} })
+		worker := m.add(&synthetic.Renderer{Slow: time.Millisecond}, 2)
+		m.settle()
+		req, path := m.scene(demo, 1)
+		req.Trust = trust
+		var got events
+		submitter.Publish(t.Context(), req, got.add)
+		if last := got.last(); last.Event != "finished" {
+			t.Fatalf("%s: ended with %+v", trust, last)
+		}
+		if data, err := os.ReadFile(path); err != nil || !bytes.Equal(data, film(demo)) {
+			t.Errorf("%s: the film is not the scene's (%v)", trust, err)
+		}
+		if refused := got.said("nothing that node1 renders counts any more: its output is not what was asked for"); refused != (trust == "known") {
+			t.Errorf("%s: refused: %v", trust, refused)
+		}
+		if trust == "known" {
+			m.wait("the peer to be blocked", func() bool { return submitter.roles.role(worker.self) == RoleBlocked })
+		}
+	}
+}
+
 // environmentOf is an environment with the self-test of all.
 func environmentOf(fingerprint string) job.Environment {
 	return job.Environment{Renderer: "synthetic", Version: "1", Fingerprint: fingerprint, SelfTest: "same"}

@@ -442,7 +442,7 @@ func (n *Node) collect(a scheduler.Fetch) {
 		case w.ctx.Err() != nil: // nobody waits for it any more
 		default:
 			n.log.Warn("cell not collected", "job", a.Job.Short(), "cell", a.Cell, "err", err)
-			n.post(scheduler.FetchFailed{Job: a.Job, Cell: a.Cell, CID: a.CID, Size: a.Size, Bad: bad, Here: noRoom(err)})
+			n.post(scheduler.FetchFailed{Job: a.Job, Cell: a.Cell, CID: a.CID, Size: a.Size, Bad: bad, Here: noRoom(err) || errors.Is(err, errNotLooked)})
 		}
 	})
 }
@@ -468,6 +468,11 @@ func (n *Node) collectCell(ctx context.Context, w *work, a scheduler.Fetch) (bad
 	}
 	if set.Size() != a.Size {
 		return true, fmt.Errorf("%d bytes, %d announced", set.Size(), a.Size)
+	}
+	if man.Submitter == n.self && !w.believesAll() {
+		if err := n.lookAt(w, a.Cell, a.CID); err != nil {
+			return errors.Is(err, renderer.ErrNoCell), err
+		}
 	}
 	return false, n.parts.Store.Pin(ctx, string(a.Job), a.CID)
 }

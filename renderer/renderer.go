@@ -171,6 +171,11 @@ type Engine interface {
 	// do not, or when others cannot be read. Neither needs to be honest.
 	Alike(ctx context.Context, own, other []string) error
 
+	// Look, after Load, looks at the files of a cell, named relative to In, that a
+	// stranger has rendered: their number and size, headers, frames and times, each
+	// decoded. An error that wraps ErrNoCell tells what is wrong with them.
+	Look(ctx context.Context, cell uint32, files []string) error
+
 	// Check, after Plan, walks the scene once more in another process and returns
 	// nil when it plays as planned, an error that wraps ErrDiverged and tells what
 	// differs when it does not, and any other when that could not be found out.
@@ -337,6 +342,8 @@ var (
 	// ErrUnfit: what is written here would not fit what others write. This node
 	// must not work on this job either.
 	ErrUnfit = errors.New("renderer: the output does not fit the job's")
+	// ErrNoCell: files are not what a cell's should be.
+	ErrNoCell = errors.New("renderer: not a cell of this job")
 	// ErrUnlike: two renderings of a cell do not show the same.
 	ErrUnlike = errors.New("renderer: other pictures")
 	// ErrMemory: the engine ran out of memory.

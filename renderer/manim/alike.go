@@ -13,6 +13,13 @@ import (
 
 // Alike implements renderer.Engine.
 func (e *engine) Alike(ctx context.Context, own, other []string) error {
+	return e.compare(ctx, func(paths func([]string) []string) map[string]any {
+		return map[string]any{"t": "compare", "own": paths(own), "other": paths(other)}
+	})
+}
+
+// compare has the hub's child process look at files below In, one request at a time.
+func (e *engine) compare(ctx context.Context, request func(paths func([]string) []string) map[string]any) error {
 	e.comparing.Lock()
 	defer e.comparing.Unlock()
 	h := e.current()
@@ -31,7 +38,7 @@ func (e *engine) Alike(ctx context.Context, own, other []string) error {
 	case <-h.compared: // of an Alike that was given up
 	default:
 	}
-	if err := h.pipe.send(map[string]any{"t": "compare", "own": paths(own), "other": paths(other)}); err != nil {
+	if err := h.pipe.send(request(paths)); err != nil {
 		return err
 	}
 	select {
@@ -51,6 +58,8 @@ func comparedOf(m *message) error {
 		return nil
 	case "unlike":
 		return fmt.Errorf("%w: %s", renderer.ErrUnlike, clip(m.Text))
+	case "fault":
+		return fmt.Errorf("%w: %s", renderer.ErrNoCell, clip(m.Text))
 	}
 	return fmt.Errorf("manim: comparison: %s: %s", m.Reason, clip(m.Text))
 }

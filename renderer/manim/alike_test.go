@@ -31,7 +31,8 @@ class Longer(Scene):
 `
 
 // TestAlike tells renderings that show the same from others, in the sandbox: another
-// encoder is no difference, a small dot is one, and so is a file that cannot be read.
+// encoder is no difference, a small dot is one, and so is a file that cannot be read. What is no
+// cell at all is seen by looking at it.
 func TestAlike(t *testing.T) {
 	t.Parallel()
 	r := realRenderer(t)
@@ -91,13 +92,28 @@ func TestAlike(t *testing.T) {
 			t.Logf("%s: %v", name, err)
 		}
 	}
+	look := func(name string, want error, files ...string) {
+		t.Helper()
+		if err := foreign.Look(t.Context(), 0, files); !errors.Is(err, want) {
+			t.Errorf("look at %s: %v, want %v", name, err, want)
+		} else {
+			t.Logf("look at %s: %v", name, err)
+		}
+	}
+	look("one's own", nil, own...)
+	look("two files", renderer.ErrNoCell, own[0], own[0])
+	look("half", renderer.ErrNoCell, put("half", plain[:len(plain)/2])...)
+	look("noise", renderer.ErrNoCell, put("noise", []byte("no film"))...)
 	compare("same", plain, nil)
-	for name, args := range map[string][]string{"Altered": nil, "Longer": nil} {
-		data, _, err := render(name, args...)
+	for _, name := range []string{"Altered", "Longer"} {
+		data, _, err := render(name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		compare(name, data, renderer.ErrUnlike)
+		if name == "Longer" {
+			look(name, renderer.ErrNoCell, put("looked", data)...)
+		}
 	}
 	if data, _, err := render("Plain", "--encoder-option", "crf=28"); err == nil { // Manim before 0.22 has no such option
 		compare("coarser", data, nil)

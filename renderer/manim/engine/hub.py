@@ -138,7 +138,7 @@ class Hub:
                 self.tell(leader, message)
         elif kind == "check" and self.job is not None and self.job["t"] == "plan" and self.spec is not None:
             self.start_check()
-        elif kind == "compare" and self.job is not None:
+        elif kind in ("compare", "look") and self.job is not None and self.spec is not None:
             self.start_comparison(message)
         elif kind == "end":
             self.done = True
@@ -283,11 +283,20 @@ class Hub:
     def start_comparison(self, message: dict) -> None:
         """A process that decodes strangers' files, and is the only one to suffer from it."""
 
-        def run(walker: Any) -> None:
-            from . import alike
+        spec, cells = self.spec, self.grid()
 
-            found = alike.difference(message["own"], message["other"])
-            walker.report({"t": "compared", "reason": "unlike" if found else "", "text": found})
+        def run(walker: Any) -> None:
+            from . import alike, look
+
+            if message["t"] == "look":
+                cell = cells[message["cell"]]
+                reason, found = (
+                    "fault",
+                    look.fault(message["files"], spec, cell.frames, cell.images, self.folder),
+                )
+            else:
+                reason, found = "unlike", alike.difference(message["own"], message["other"])
+            walker.report({"t": "compared", "reason": reason if found else "", "text": found})
 
         self.spawn(run).comparing = True
 
