@@ -174,7 +174,16 @@ func (s *Sim) count(n *node, kind string, m job.Signed) {
 
 // receive takes a gossiped message.
 func (n *node) receive(m *letter) {
-	if !n.asleep {
+	switch {
+	case n.asleep:
+	case n.frozen(): // it hears it when it goes on
+		life := n.life
+		n.waiting = append(n.waiting, func() {
+			if n.life == life {
+				n.receive(m)
+			}
+		})
+	default:
 		n.sim.rules.heard(n, m.Signed)
 		n.step(scheduler.Received{Signed: m.Signed})
 	}
