@@ -35,11 +35,7 @@ func bundleCommand() *cli.Command {
 			&cli.BoolFlag{Name: "assets", Usage: "with the scene's files"},
 		},
 		Action: func(c *cli.Context) error {
-			id := c.Args().First()
-			if c.NArg() != 1 || id == "" {
-				return usagef("bundle takes its options and then one job: meshnode bundle JOB")
-			}
-			home, err := homeFolder(c.String("home"))
+			home, id, err := jobMeant(c)
 			if err != nil {
 				return err
 			}

@@ -19,11 +19,7 @@ func cancelCommand() *cli.Command {
 			"  meshnode cancel k7wq2xea",
 		Flags: []cli.Flag{homeFlag()},
 		Action: func(c *cli.Context) error {
-			id := c.Args().First()
-			if c.NArg() != 1 || id == "" {
-				return usagef("cancel takes its options and then one job: meshnode cancel JOB")
-			}
-			home, err := homeFolder(c.String("home"))
+			home, id, err := jobMeant(c)
 			if err != nil {
 				return err
 			}

@@ -32,11 +32,7 @@ func finishCommand() *cli.Command {
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "the film's `file`; of a sequence of pictures, their folder", DefaultText: "in this folder, named after the scene and the job"},
 		},
 		Action: func(c *cli.Context) error {
-			id := c.Args().First()
-			if c.NArg() != 1 || id == "" {
-				return usagef("finish takes its options and then one job: meshnode finish JOB")
-			}
-			home, err := homeFolder(c.String("home"))
+			home, id, err := jobMeant(c)
 			if err != nil {
 				return err
 			}

@@ -37,11 +37,7 @@ func followCommand() *cli.Command {
 			&cli.BoolFlag{Name: "preview", Hidden: true},
 		},
 		Action: func(c *cli.Context) error {
-			id := c.Args().First()
-			if c.NArg() != 1 || id == "" {
-				return usagef("follow takes its options and then one job: meshnode follow JOB")
-			}
-			home, err := homeFolder(c.String("home"))
+			home, id, err := jobMeant(c)
 			if err != nil {
 				return err
 			}

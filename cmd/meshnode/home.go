@@ -27,6 +27,15 @@ func jsonFlag() cli.Flag {
 	return &cli.BoolFlag{DisableDefaultText: true, Name: "json", Usage: "print JSON, for programs"}
 }
 
+// jobMeant returns the home, and the job that a command is about: its only argument.
+func jobMeant(c *cli.Context) (home, id string, err error) {
+	if id = c.Args().First(); c.NArg() != 1 || id == "" {
+		return "", "", usagef("%s takes its options and then one job: meshnode %[1]s JOB", c.Command.Name)
+	}
+	home, err = homeFolder(c.String("home"))
+	return home, id, err
+}
+
 // homeFolder returns the node's home as an absolute path: the one given, that of
 // MESHNODE_HOME, or .meshnode in the user's own.
 func homeFolder(given string) (string, error) {

@@ -25,11 +25,7 @@ func watchCommand() *cli.Command {
 			"  meshnode watch --json k7wq2xea",
 		Flags: []cli.Flag{homeFlag(), jsonFlag()},
 		Action: func(c *cli.Context) error {
-			id := c.Args().First()
-			if c.NArg() != 1 || id == "" {
-				return usagef("watch takes its options and then one job: meshnode watch JOB")
-			}
-			home, err := homeFolder(c.String("home"))
+			home, id, err := jobMeant(c)
 			if err != nil {
 				return err
 			}
