@@ -21,9 +21,10 @@ func (n *Node) keying(req PublishRequest) *renderer.Keying {
 	if req.DryRun {
 		return nil
 	}
-	salt := "any"
+	// What was found for a job that believes others more is not for one that does less.
+	salt := n.trust(req).String()
 	if req.Strict {
-		salt = "strict" // else other nodes may have rendered what is found
+		salt += " strict"
 	}
 	return &renderer.Keying{Salt: salt, Known: n.results.madeFrom(n.self, scriptOf(req))}
 }

@@ -75,11 +75,14 @@ func TestReuse(t *testing.T) {
 	c.publish(n, req, path, longer)
 	c.drewOnly(0, 6)
 
-	// What other nodes may have rendered a little differently is not for a strict job.
-	strict := req
-	strict.Strict = true
-	c.publish(n, strict, path, longer)
-	c.drewOnly(0, 1, 2, 3, 4, 5, 6)
+	// What other nodes may have rendered a little differently is not for a strict job, and
+	// what was believed unchecked not for one that checks.
+	strict, open := req, req
+	strict.Strict, open.Trust = true, "open"
+	for _, other := range []PublishRequest{strict, open} {
+		c.publish(n, other, path, longer)
+		c.drewOnly(0, 1, 2, 3, 4, 5, 6)
+	}
 }
 
 // TestReuseGone loses the block of a result.
