@@ -26,6 +26,8 @@ func TestRogueNode(t *testing.T) {
 	if e := p.finished(); e.SHA256 != honest.SHA256 || e.by("pc3") != 0 {
 		t.Errorf("with the rogue the film is %s, without it %s; rendered by %+v", e.SHA256, honest.SHA256, e.Nodes)
 	}
+	log := m.computers[0].log()
+	t.Logf("%d of the film's cells were rendered again to check", strings.Count(log, `msg="cell checked"`))
 	if !p.noted("nothing that pc3 renders counts any more: cell ") || !p.noted("pc3 is blocked on this node") {
 		t.Errorf("the user was not told: %q", p.lines)
 	}

@@ -160,7 +160,7 @@ func (n *Node) localSlots(req PublishRequest) uint32 {
 }
 
 func equalProgress(a, b Event) bool {
-	return a.Done == b.Done && a.Rate == b.Rate && a.Seconds == b.Seconds && slices.Equal(a.Nodes, b.Nodes)
+	return a.Done == b.Done && a.Checks == b.Checks && a.Rate == b.Rate && a.Seconds == b.Seconds && slices.Equal(a.Nodes, b.Nodes)
 }
 
 func (n *Node) importAssets(ctx context.Context, files []renderer.Asset) (job.CID, error) {

@@ -91,6 +91,7 @@ type Event struct {
 	Rate    float64      `json:"rate,omitempty"` // frames per second
 	Seconds float64      `json:"eta,omitempty"`  // seconds to go, estimated; 0: not known
 	Nodes   []NodeFrames `json:"nodes,omitempty"`
+	Checks  uint32       `json:"checks,omitempty"` // cells of others that are yet to be checked before the film is assembled
 
 	// finished: the film.
 	File   string   `json:"file,omitempty"`

@@ -149,6 +149,7 @@ func (n *Node) progress(id job.ID) Event {
 		if s.ID == id {
 			j := n.jobStatus(s)
 			e.Done, e.Frames, e.Rate, e.Seconds, e.Nodes = j.Done, j.Frames, j.Rate, j.Seconds, j.Nodes
+			e.Checks = s.Checks
 		}
 	}
 	return e

@@ -42,7 +42,7 @@ const (
 	lieOfNew   = 0.2  // chance of a cell to be wrong at which a peer without a record is found out,
 	lieOfOpen  = 0.1  // and anybody at TrustOpen,
 	missed     = 0.03 // but for so many jobs of a hundred
-	wellKnown  = 20   // cells checked and found right before a peer is known
+	wellKnown  = 10   // cells checked and found right before a peer is known
 	knownEvery = 16   // of a known peer, one cell and one more of so many
 	spotEvery  = 16   // at TrustSpot, one of so many cells of a peer, more or less
 )

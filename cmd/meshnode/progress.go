@@ -20,6 +20,7 @@ type progress struct {
 	frames, plays uint32 // in all; while planning, passed so far
 	done          uint32
 	rate          float64 // frames per second
+	checks        uint32  // cells that are yet to be checked
 	left          float64 // seconds
 	nodes         []node.NodeFrames
 
@@ -64,7 +65,7 @@ func (p *progress) apply(e node.Event, now time.Time) {
 		p.frames, p.plays = e.Frames, e.Plays
 	case "progress":
 		p.begin(rendering, p.title, now)
-		p.done, p.rate, p.left, p.nodes = e.Done, e.Rate, e.Seconds, e.Nodes
+		p.done, p.rate, p.left, p.nodes, p.checks = e.Done, e.Rate, e.Seconds, e.Nodes, e.Checks
 		if e.Frames > 0 {
 			p.frames = e.Frames
 		}
@@ -171,6 +172,8 @@ func (p *progress) lines(width int, now time.Time, s style) []string {
 	}
 	if p.left > 0 {
 		text += "  " + clock(seconds(p.left)) + " left"
+	} else if p.checks > 0 && p.done == p.frames {
+		text += "  checking " + count(p.checks, "cell")
 	}
 	return append([]string{p.bar(width, text, s)}, p.nodeLines(s)...)
 }

@@ -4,6 +4,7 @@ package sim_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -90,4 +91,46 @@ func TestForgersUnchecked(t *testing.T) {
 	if o.wrong < o.jobs*9/10 || strings.Contains(o.String(), "NaN") {
 		t.Errorf("the forger does not forge: %v", o)
 	}
+}
+
+// TestCheckCosts measures what checks of honest peers cost: with -figures, for
+// docs/threats.md.
+func TestCheckCosts(t *testing.T) {
+	if !*figuresFlag {
+		t.Skip("no -figures")
+	}
+	for _, nodes := range []int{2, 4, 8} {
+		for _, cells := range []int{30, 120, 480} {
+			alone := costs(t, nodes, cells, "mine")[0].Makespan.Seconds()
+			line := fmt.Sprintf("| %d | %d |", nodes, cells)
+			for _, trust := range []string{"known", "open"} {
+				r := costs(t, nodes, cells, trust)
+				for _, k := range []int{0, 3} {
+					line += fmt.Sprintf(" %.0f %%, x %.1f |", 100*r[k].Checks, r[k].Makespan.Seconds()/alone)
+				}
+			}
+			t.Log(line)
+		}
+	}
+}
+
+// costs runs four equal jobs of one submitter, one after the other.
+func costs(t *testing.T, nodes, cells int, trust string) []sim.Result {
+	s := &sim.Script{Seed: 5, Net: sim.Net{Min: time.Millisecond, Max: 5 * time.Millisecond}}
+	for i := range nodes {
+		s.Nodes = append(s.Nodes, sim.Node{Number: i, Slots: 4, Speed: 1})
+	}
+	plays := slices.Repeat([]job.Play{{Frames: 60}}, cells)
+	each := time.Minute + time.Duration(cells)*2*time.Second // more than one needs
+	for k := range 4 {
+		s.Jobs = append(s.Jobs, sim.Job{
+			Number: k, At: time.Second + time.Duration(k)*each, FPS: 30, Frame: 20 * time.Millisecond, Walk: time.Second, Bytes: 1000, Trust: trust, Plays: plays,
+		})
+	}
+	s.Settle = 4 * each
+	r := sim.New(s)
+	if err := r.Run(); err != nil {
+		t.Fatal(err)
+	}
+	return r.Results()
 }

@@ -244,8 +244,8 @@ func (d *stage) publish(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, renderTime)
 	defer cancel()
 	script := filepath.Join("examples", "mesh.py")
-	fmt.Printf("%s$ meshnode publish %s Mesh -ql --seed 0\n", names[0], script)
-	cmd := d.command(0, "publish", script, "Mesh", "-ql", "--seed", "0", "--disable_caching", "--json")
+	fmt.Printf("%s$ meshnode publish %s Mesh -ql --seed 0 --trust mine\n", names[0], script)
+	cmd := d.command(0, "publish", script, "Mesh", "-ql", "--seed", "0", "--trust", "mine", "--disable_caching", "--json")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
