@@ -33,7 +33,7 @@ const maxAssemblies = 5
 
 // collected waits for the cells of an offered job, and makes the film of them.
 func (n *Node) collected(ctx context.Context, p *publication) (*finished, error) {
-	w := n.workOn(p.id)
+	w := p.work
 	var cells map[uint32]job.CID
 	for try := 1; ; try++ {
 		var err error

@@ -58,7 +58,7 @@ func (n *Node) offer(ctx context.Context, p *publication, plan *renderer.Plan, r
 	}
 	n.mu.Lock()
 	p.engine = nil // its own no more
-	p.id, p.man, p.state, p.kept = id, man, "rendering", uint32(len(cached))
+	p.id, p.man, p.work, p.state, p.kept = id, man, w, "rendering", uint32(len(cached))
 	n.takePlan(p, plan)
 	if r := n.requests[req.Ticket]; r != nil {
 		r.jobs = append(r.jobs, id)

@@ -26,6 +26,7 @@ type publication struct {
 	man    *job.Manifest   // nil while it is being planned
 	engine renderer.Engine // that plans it, or renders it alone; nil: that of the job's work
 	env    string          // to keep an engine of warm, when this one is done with; "": none
+	work   *work           // of this node in it; nil while it is being planned
 	kept   uint32          // cells that were here from earlier jobs, when it was offered
 	plans  int             // made again in this life of the node; guarded by the lock of its work
 	cancel context.CancelCauseFunc

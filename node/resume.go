@@ -207,8 +207,9 @@ func (n *Node) goOnWith(r *request, scene string, s sceneRecord, j *leftJob) {
 	req.scene, req.single = scene, len(r.Scenes) <= 1
 	p := newPublication(req)
 	p.nonce, p.id, p.man, p.name, p.begun, p.state = j.man.Nonce, s.Job, j.man, j.man.Name, s.Begun, "rendering"
+	p.work = n.workOn(s.Job)
 	if keys, err := n.keysOf(n.ctx, j.man, nil); err == nil { // else its cells are not remembered
-		n.workOn(s.Job).setKeys(keys, scriptOf(req))
+		p.work.setKeys(keys, scriptOf(req))
 	}
 	n.published[p.nonce] = p
 	r.resumed[scene] = p
