@@ -16,7 +16,6 @@ type cell struct {
 	done      []done
 	released  []mark        // claims that are void
 	lost      []mark        // Dones that are void
-	refused   []job.CID     // outputs of who was found out, which are not taken from who has a copy; of a job of this node
 	failed    []mark        // claims under which rendering failed
 	failedAt  time.Duration // the last time
 	counted   bool          // as a fault of this node

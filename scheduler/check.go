@@ -300,15 +300,8 @@ func (s *Scheduler) foundOut(j *openJob, ev Checked, exact bool) {
 	}
 	var cells []uint32
 	for i := range j.cells {
-		c := &j.cells[i]
-		if c.collected && slices.Contains(guilty, c.from) {
+		if c := &j.cells[i]; c.collected && (slices.Contains(guilty, c.from) || c.copied(j.mine.outputs[i], guilty)) {
 			cells = append(cells, uint32(i))
-			c.refused = append(c.refused, j.mine.outputs[i])
-		}
-		for _, d := range c.done {
-			if slices.Contains(guilty, d.peer) {
-				c.refused = append(c.refused, d.output) // others may have a copy
-			}
 		}
 	}
 	s.lostCollected(j, cells) // first: after a crash the same cell is checked again
@@ -317,12 +310,6 @@ func (s *Scheduler) foundOut(j *openJob, ev Checked, exact bool) {
 		s.disgrace(peer)
 		s.revokeFor(j, peer, fmt.Sprintf("cell %d is not what the scene draws here (%s)", ev.Cell, firstLine(ev.Reason)))
 	}
-	for i := range j.cells {
-		if c := &j.cells[i]; len(c.refused) > 0 {
-			c.done = slices.DeleteFunc(c.done, func(d done) bool { return d.peer != s.self && j.doubtful(uint32(i), &d) })
-			j.touch(uint32(i))
-		}
-	}
 	for _, d := range words { // who draws a little differently may be honest, and so may who has a copy
 		if exact && s.drawsAlike(j, d.peer) {
 			s.do(Accuse{Peer: d.peer, Job: j.id, Cell: ev.Cell, Reason: "its pictures are not those of the scene", Word: d.raw, Output: ev.Output, Own: ev.Own})
@@ -330,10 +317,23 @@ func (s *Scheduler) foundOut(j *openJob, ev Checked, exact bool) {
 	}
 }
 
-// doubtful reports whether a peer has a copy of what only a peer that was found out is
-// known to have rendered.
+// copied reports whether a collected output came from who has a copy, and nobody else
+// than some peers is known to have rendered it.
+func (c *cell) copied(output job.CID, by []job.PeerID) bool {
+	copy := false
+	for _, d := range c.done {
+		if d.output == output && !d.copy && !slices.Contains(by, d.peer) {
+			return false
+		}
+		copy = copy || d.output == output && d.copy && d.peer == c.from
+	}
+	return copy
+}
+
+// doubtful reports whether a peer only has a copy of an output, of which nobody whose
+// work counts is known to have rendered it, though somebody's work does not.
 func (j *openJob) doubtful(cell uint32, d *done) bool {
-	return d.copy && slices.Contains(j.cells[cell].refused, d.output) && !j.vouched(cell, d.output)
+	return d.copy && !j.vouched(cell, d.output) && slices.ContainsFunc(j.members, func(m *member) bool { return m.revoked.Msg != nil })
 }
 
 // notChecked lets a check wait that has come to nothing. After some tries it is done

@@ -157,6 +157,16 @@ func (j *openJob) revoked(id job.PeerID) bool {
 // inGrid reports whether a range of cells exists in this job.
 func (j *openJob) inGrid(r job.Range) bool { return r.Len() > 0 && int(r.B) <= len(j.cells) }
 
+// beginAgain notes that cells are open again that were collected: nobody was to work
+// on them meanwhile.
+func (j *openJob) beginAgain(now time.Duration) {
+	for _, m := range j.members {
+		if m.worked > 0 {
+			m.worked = now
+		}
+	}
+}
+
 // begins notes that a peer has claimed cells.
 func (m *member) begins(now time.Duration) {
 	if m.moved = now; m.worked == 0 {

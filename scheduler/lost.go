@@ -48,6 +48,7 @@ func (s *Scheduler) lostCollected(j *openJob, cells []uint32) {
 	for _, m := range j.members { // it may have said Done of what was not missing then
 		s.miss(m.id)
 	}
+	j.beginAgain(s.now)
 	j.mine.assembling, j.mine.unsaid = false, true
 	j.epoch++
 	s.recordJob(j)

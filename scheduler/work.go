@@ -44,6 +44,10 @@ func (s *Scheduler) canWork(j *openJob) bool {
 		return false
 	case j.own():
 		return j.mine.localSlots > 0 && !j.mine.assembling
+	case j.keep.finishing: // this node's user wants it, however it fares with others' jobs
+		well := s.advert
+		well.Sick = ""
+		return s.suits(&well, j.manifest.Need) == nil
 	}
 	return !s.sick && s.suits(&s.advert, j.manifest.Need) == nil
 }

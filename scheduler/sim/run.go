@@ -94,10 +94,10 @@ func (r *run) ended() bool {
 	return r.Done || r.Failed != "" || r.gone || r.deleted || r.orphan() && !r.beingFinished() || r.forsaken()
 }
 
-// forsaken reports whether nobody is left who can render it.
+// forsaken reports whether nobody is left who can render it: who is sick is so for an hour.
 func (r *run) forsaken() bool {
 	return r.sim.settled && !slices.ContainsFunc(r.sim.nodes, func(n *node) bool {
-		return n.up && n.Liar == "" && n.Slots > 0 && (n == r.submitter && !r.Away || n != r.submitter && n.Sandbox == "")
+		return n.up && n.Liar == "" && n.Slots > 0 && (n == r.submitter && !r.Away || n != r.submitter && n.Sandbox == "" && n.advert.Lacks == "")
 	})
 }
 
@@ -106,8 +106,10 @@ func (r *run) forsaken() bool {
 func (r *run) orphan() bool { return r.recorded && r.sim.settled && !r.submitter.up }
 
 // beingFinished reports whether another node makes the film. One that was killed does
-// not come back.
-func (r *run) beingFinished() bool { return r.finisher != nil && r.finisher.up }
+// not come back, and one that lies need not come to an end.
+func (r *run) beingFinished() bool {
+	return r.finisher != nil && r.finisher.up && r.finisher.Liar == ""
+}
 
 // work returns the seconds that a slot of speed 1 needs for all cells.
 func (r *run) work() float64 {
