@@ -60,6 +60,7 @@ func (n *node) frozen() bool { return n.hung || n.asleep }
 
 // thaw lets a node do what has waited.
 func (n *node) thaw() {
+	n.woke = n.sim.now
 	for !n.frozen() && len(n.waiting) > 0 {
 		do := n.waiting[0]
 		n.waiting = n.waiting[1:]

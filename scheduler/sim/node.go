@@ -24,6 +24,7 @@ type node struct {
 
 	up      bool
 	hung    bool
+	woke    time.Duration // when it went on after it was frozen; virtual time
 	asleep  bool
 	life    uint64 // counts starts: what an earlier life began is void
 	dieIn   int    // actions that it still carries out; -1: no end is set
@@ -161,8 +162,11 @@ func (n *node) step(ev scheduler.Event) {
 		})
 		return
 	}
-	if r, ok := ev.(scheduler.Resources); ok {
-		n.told = *r.Advert
+	switch ev := ev.(type) {
+	case scheduler.Resources:
+		n.told = *ev.Advert
+	case scheduler.PeerLeft:
+		n.sim.rules.gone(n, ev.Peer)
 	}
 	n.carryOut(n.sched.Step(n.reading(), ev))
 }

@@ -39,9 +39,22 @@ func (r *rules) heard(n *node, m job.Signed) {
 		}
 	case *job.Released:
 		for c := msg.Range.A; c < msg.Range.B; c++ {
-			if l := r.of(n).leases[jobCell{msg.Job, c}]; l != nil && l.holder == from && l.gen <= msg.Gen {
+			key := jobCell{msg.Job, c}
+			switch l := r.of(n).leases[key]; {
+			case l == nil || l.gen < msg.Gen: // what it has claimed comes later, or has come before the manifest
+				r.of(n).leases[key] = &lease{holder: from, gen: msg.Gen, void: true}
+			case l.holder == from && l.gen <= msg.Gen:
 				l.void = true
 			}
+		}
+	}
+}
+
+// gone takes that a node has been told that another one has left.
+func (r *rules) gone(n *node, holder job.PeerID) {
+	for _, l := range r.of(n).leases {
+		if l.holder.id == holder {
+			l.void = true
 		}
 	}
 }
@@ -85,14 +98,15 @@ func (r *rules) holds(n *node, id job.ID, cells job.Range, gen uint32, to *node)
 	}
 }
 
-// adopts checks a claim that rests on nobody's grant.
+// adopts checks a claim that rests on nobody's grant. Who was frozen for a while may be
+// taken for one that hangs: what it holds does not count before it finishes some.
 func (r *rules) adopts(n *node, msg *job.Claim) {
 	if len(r.sim.nodes) > closely {
 		return
 	}
 	for c := msg.Range.A; c < msg.Range.B; c++ {
 		l := r.of(n).leases[jobCell{msg.Job, c}]
-		if l == nil || l.void || l.holder == n || l.holder.Liar != "" || l.holder.everStuck || !n.linked(l.holder) || r.revoked[msg.Job][l.holder.id] {
+		if l == nil || l.void || l.holder == n || l.holder.Liar != "" || l.holder.everStuck || l.holder.woke > 0 || !n.linked(l.holder) || r.revoked[msg.Job][l.holder.id] {
 			continue
 		}
 		if age := n.clock.monotonic(n.sim.now) - l.at; age < ttl {

@@ -300,7 +300,7 @@ func (r *rules) renders(n *node, a scheduler.Render) {
 		return
 	}
 	for _, o := range n.links {
-		if _, failed := r.failed[failure{o, key}]; o != nil && !failed && r.fit(o, j) && !r.sim.net.stuck(n, o) && !r.sim.net.stuck(o, n) && n.sim.now-n.met[o.index] > 20*time.Second {
+		if _, failed := r.failed[failure{o, key}]; o != nil && !failed && r.fit(o, j) && !r.sim.net.stuck(n, o) && !r.sim.net.stuck(o, n) && n.sim.now-max(n.met[o.index], o.woke) > 20*time.Second {
 			r.sim.fail("again", "node %d renders cell %d again, which it failed; node %d has not", n.Number, a.Cell, o.Number)
 		}
 	}
@@ -353,7 +353,7 @@ func (r *rules) stepped(n *node) {
 			beside++
 		}
 	}
-	if foreign > may || own > int(n.Slots)+beside || own+foreign > int(max(n.told.Slots, n.Slots))+beside {
+	if foreign > may || own+foreign > int(max(n.told.Slots, n.Slots))+beside {
 		r.sim.fail("slots", "node %d renders %d cells for others and %d of its own, with %d slots", n.Number, foreign, own, n.told.Slots)
 	}
 	for _, j := range r.sim.jobs {
