@@ -155,6 +155,12 @@ func (s *Scheduler) nextCheck(j *openJob) (cell uint32, ok bool) {
 	return 0, false
 }
 
+// awaitsChecks reports whether checks hold up the film. Spot checks do not: they are made
+// as far as there is time while others render.
+func (s *Scheduler) awaitsChecks(j *openJob) bool {
+	return j.mine.checks.trust != TrustSpot && s.unfinishedChecks(j) > 0
+}
+
 // unfinishedChecks returns how many checks are left, running ones among them.
 func (s *Scheduler) unfinishedChecks(j *openJob) int {
 	c := &j.mine.checks
@@ -185,13 +191,13 @@ func (j *openJob) checksUnderWay() int {
 }
 
 // startChecks gives free slots to checks: every second one as long as there are cells
-// to render here, too. Where the user wants nothing rendered here, it is one at a
-// time: nobody else can do it.
+// to render here, too. Spot checks are one at a time; and so it is where the user wants
+// nothing rendered here, as nobody else can do it.
 func (s *Scheduler) startChecks(j *openJob) {
 	c := &j.mine.checks
 	for c.trust != TrustMine && j.work.ready && !j.mine.assembling && !s.leaving && !s.sitsOut(j, s.self) {
 		idle := s.spare(j) > 0 || len(c.running) == 0 && s.slotsFor(j) == 0
-		if !idle || c.turn && s.canWork(j) && s.hasWork(j) {
+		if !idle || c.turn && s.canWork(j) && s.hasWork(j) || c.trust == TrustSpot && len(c.running) > 0 {
 			return
 		}
 		cell, ok := s.nextCheck(j)

@@ -39,7 +39,7 @@ func (s *Scheduler) progress() {
 // takesPart reports whether others should hear of this node in a job.
 func (s *Scheduler) takesPart(j *openJob) bool {
 	if j.open == 0 { // who is silent is taken for gone
-		return j.own() && s.unfinishedChecks(j) > 0
+		return j.own() && s.awaitsChecks(j)
 	}
 	if s.canWork(j) {
 		return true

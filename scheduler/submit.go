@@ -224,7 +224,7 @@ func (s *Scheduler) collect(j *openJob) {
 	}
 	s.watchChecks(j)
 	s.startChecks(j)
-	if j.open == 0 && j.work.ready && s.unfinishedChecks(j) == 0 { // after a restart its plan is made again first
+	if j.open == 0 && j.work.ready && !s.awaitsChecks(j) { // after a restart its plan is made again first
 		m.assembling = true
 		cells := make(map[uint32]job.CID, len(j.cells))
 		for i, c := range m.outputs {

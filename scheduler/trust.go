@@ -16,7 +16,7 @@ type Trust uint8
 // Levels of trust, from most to least.
 const (
 	TrustMine  Trust = iota // all who may render are the user's own: nothing is checked
-	TrustSpot               // a cell of each peer now and then: who is broken, or always wrong, is found out
+	TrustSpot               // a cell of each peer now and then, as far as there is time: who is broken is found out
 	TrustKnown              // who has rendered well before is checked little, who has not, more
 	TrustOpen               // everybody is checked a lot
 )

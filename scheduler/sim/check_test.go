@@ -103,7 +103,7 @@ func TestCheckCosts(t *testing.T) {
 		for _, cells := range []int{30, 120, 480} {
 			alone := costs(t, nodes, cells, "mine")[0].Makespan.Seconds()
 			line := fmt.Sprintf("| %d | %d |", nodes, cells)
-			for _, trust := range []string{"known", "open"} {
+			for _, trust := range []string{"spot", "known", "open"} {
 				r := costs(t, nodes, cells, trust)
 				for _, k := range []int{0, 3} {
 					line += fmt.Sprintf(" %.0f %%, x %.1f |", 100*r[k].Checks, r[k].Makespan.Seconds()/alone)
