@@ -347,6 +347,7 @@ func (s *Scheduler) fetchFailed(ev FetchFailed) {
 	}
 	r.after = s.now + time.Duration(r.tries)*s.times.Retry/2
 	last := r.tries >= maxFetchTries && s.now >= r.first+s.ttl()
+	var useless []done
 	for k := range j.cells[ev.Cell].done {
 		d := &j.cells[ev.Cell].done[k]
 		if d.output != ev.CID || d.bad || ev.Bad && ev.Size != 0 && ev.Size != d.size {
@@ -359,15 +360,19 @@ func (s *Scheduler) fetchFailed(ev FetchFailed) {
 		j.touch(ev.Cell)
 		d.badAt = s.now
 		r.tries, r.after = 0, s.now // the next copy is another matter
-		switch {
-		case ev.Bad:
-			const reason = "its output is not what was asked for"
-			s.revokeFor(j, d.peer, reason)
-			if d.peer != s.self {
-				s.do(Accuse{Peer: d.peer, Job: j.id, Cell: ev.Cell, Reason: reason, Word: d.raw})
-			}
-		case there:
+		if ev.Bad || there {
+			useless = append(useless, *d)
+		}
+	}
+	for _, d := range useless { // each may take Dones with it
+		if !ev.Bad {
 			s.revokeFor(j, d.peer, "its output cannot be fetched")
+			continue
+		}
+		const reason = "its output is not what was asked for"
+		s.revokeFor(j, d.peer, reason)
+		if d.peer != s.self {
+			s.do(Accuse{Peer: d.peer, Job: j.id, Cell: ev.Cell, Reason: reason, Word: d.raw})
 		}
 	}
 }
