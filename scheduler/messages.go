@@ -218,7 +218,7 @@ func (s *Scheduler) doneBy(m job.Signed, msg *job.Done) {
 // word counts.
 func (s *Scheduler) addDone(j *openJob, cell uint32, d done) bool {
 	c := &j.cells[cell]
-	if covers(c.lost, d.peer, d.gen) || j.own() && j.doubtful(cell, &d) {
+	if covers(c.lost, d.peer, d.gen) || j.doubtful(cell, &d) {
 		return false
 	}
 	j.touch(cell)
@@ -327,7 +327,7 @@ func (s *Scheduler) revoke(j *openJob, id job.PeerID, word job.Signed) {
 	}
 	s.dropCopies(j)
 	for i := range j.cells {
-		if c := &j.cells[i]; j.own() && slices.ContainsFunc(c.done, func(d done) bool { return j.doubtful(uint32(i), &d) }) {
+		if c := &j.cells[i]; slices.ContainsFunc(c.done, func(d done) bool { return j.doubtful(uint32(i), &d) }) {
 			c.done = slices.DeleteFunc(c.done, func(d done) bool { return j.doubtful(uint32(i), &d) })
 			j.touch(uint32(i))
 		}
