@@ -75,7 +75,7 @@ func edit(t *testing.T, name, from, to string) {
 	if strings.Count(string(text), from) != 1 {
 		t.Fatalf("%s has %q not once", name, from)
 	}
-	if err := os.Chmod(name, 0o644); err == nil {
+	if err = os.Chmod(name, 0o644); err == nil {
 		err = os.WriteFile(name, []byte(strings.Replace(string(text), from, to, 1)), 0o644)
 	}
 	if err != nil {
