@@ -3,6 +3,7 @@
 package scheduler
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
@@ -75,22 +76,9 @@ func (s *Scheduler) toCheck(j *openJob, cell uint32) {
 	}
 	d := drawn{j.mine.checks.place(cell, from, j.mine.outputs[cell]), cell}
 	i, _ := slices.BinarySearchFunc(m.drawn, d, func(a, b drawn) int {
-		if a.place != b.place {
-			return compare(a.place, b.place)
-		}
-		return compare(a.cell, b.cell)
+		return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.cell, b.cell))
 	})
 	m.drawn = slices.Insert(m.drawn, i, d)
-}
-
-func compare[T uint32 | uint64](a, b T) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // notToCheck takes that back: the cell is not collected any more.

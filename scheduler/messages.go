@@ -327,8 +327,15 @@ func (s *Scheduler) revoke(j *openJob, id job.PeerID, word job.Signed) {
 	}
 	s.dropCopies(j)
 	for i := range j.cells {
-		if c := &j.cells[i]; slices.ContainsFunc(c.done, func(d done) bool { return j.doubtful(uint32(i), &d) }) {
-			c.done = slices.DeleteFunc(c.done, func(d done) bool { return j.doubtful(uint32(i), &d) })
+		c := &j.cells[i]
+		var sound []done // beside c.done, which tells what is doubtful
+		for _, d := range c.done {
+			if !j.doubtful(uint32(i), &d) {
+				sound = append(sound, d)
+			}
+		}
+		if len(sound) < len(c.done) {
+			c.done = sound
 			j.touch(uint32(i))
 		}
 	}

@@ -36,19 +36,11 @@ func (n *node) forges(r *run, cell uint32) (forged job.CID, yes bool) {
 // check renders a cell beside all others and compares.
 func (n *node) check(a scheduler.Check) {
 	s := n.sim
-	e := n.engines[a.Job]
-	if e == nil || !e.ready {
-		s.fail("prepared", "node %d checks cell %d of a job that is not prepared", n.Number, a.Cell)
-		return
-	}
-	if _, twice := e.busy[a.Cell]; twice {
-		s.fail("twice", "node %d renders cell %d twice at a time", n.Number, a.Cell)
+	e, token := n.begins("checks", a.Job, a.Cell)
+	if e == nil {
 		return
 	}
 	r := e.run
-	e.started++
-	token := e.started
-	e.busy[a.Cell] = token
 	start, took := n.times(e, a.Cell)
 	n.tell("checks cell %d", a.Cell)
 	n.later(start+took-s.now, func() {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"meshnode/job"
 	"meshnode/scheduler"
 )
 
@@ -60,18 +61,10 @@ func (n *node) prepare(a scheduler.Prepare) {
 
 func (n *node) render(a scheduler.Render) {
 	s := n.sim
-	e := n.engines[a.Job]
-	if e == nil || !e.ready {
-		s.fail("prepared", "node %d renders cell %d of a job that is not prepared", n.Number, a.Cell)
+	e, token := n.begins("renders", a.Job, a.Cell)
+	if e == nil {
 		return
 	}
-	if _, twice := e.busy[a.Cell]; twice {
-		s.fail("twice", "node %d renders cell %d twice at a time", n.Number, a.Cell)
-		return
-	}
-	e.started++
-	token := e.started
-	e.busy[a.Cell] = token
 	if n.stuck {
 		n.everStuck = true
 		n.tell("is stuck with cell %d", a.Cell)
@@ -103,6 +96,23 @@ func (n *node) render(a scheduler.Render) {
 		n.tell("has rendered cell %d", a.Cell)
 		n.step(scheduler.Rendered{Job: a.Job, Cell: a.Cell, Output: out, Size: e.run.Bytes, Seconds: (s.now - start).Seconds()})
 	})
+}
+
+// begins has the engine of a job begin a cell, and returns it, nil if it may not, and what
+// tells this rendering from later ones of the cell.
+func (n *node) begins(what string, id job.ID, cell uint32) (e *engine, token uint64) {
+	e = n.engines[id]
+	if e == nil || !e.ready {
+		n.sim.fail("prepared", "node %d %s cell %d of a job that is not prepared", n.Number, what, cell)
+		return nil, 0
+	}
+	if _, twice := e.busy[cell]; twice {
+		n.sim.fail("twice", "node %d %s cell %d twice at a time", n.Number, what, cell)
+		return nil, 0
+	}
+	e.started++
+	e.busy[cell] = e.started
+	return e, e.started
 }
 
 // times returns when a cell can be begun, after the walk to it, and how long it

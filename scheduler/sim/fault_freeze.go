@@ -58,6 +58,16 @@ func (s *Sim) jump(a arguments) { a.nodes[0].clock.wall += a.time }
 // frozen reports whether a node does nothing for now.
 func (n *node) frozen() bool { return n.hung || n.asleep }
 
+// waits has something wait until a frozen node goes on, unless it starts anew.
+func (n *node) waits(do func()) {
+	life := n.life
+	n.waiting = append(n.waiting, func() {
+		if n.life == life {
+			do()
+		}
+	})
+}
+
 // thaw lets a node do what has waited.
 func (n *node) thaw() {
 	n.woke = n.sim.now

@@ -177,12 +177,7 @@ func (n *node) receive(m *letter) {
 	switch {
 	case n.asleep:
 	case n.frozen(): // it hears it when it goes on
-		life := n.life
-		n.waiting = append(n.waiting, func() {
-			if n.life == life {
-				n.receive(m)
-			}
-		})
+		n.waits(func() { n.receive(m) })
 	default:
 		n.sim.rules.heard(n, m.Signed)
 		n.step(scheduler.Received{Signed: m.Signed})

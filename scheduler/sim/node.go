@@ -154,12 +154,7 @@ func (n *node) step(ev scheduler.Event) {
 		return
 	}
 	if n.frozen() {
-		life := n.life
-		n.waiting = append(n.waiting, func() {
-			if n.life == life {
-				n.step(ev)
-			}
-		})
+		n.waits(func() { n.step(ev) })
 		return
 	}
 	switch ev := ev.(type) {
