@@ -87,6 +87,19 @@ func checkOwner(owner string) error {
 
 // Collect implements [Store].
 func (c *core) Collect(ctx context.Context, keep uint64) (freed uint64, err error) {
+	return c.clear(ctx, keep, func(old candidate) (int64, error) {
+		n, err := c.remove(old.cid, func(e *entry) bool { return e.used == old.used && c.held[old.cid] == 0 })
+		return int64(n), err
+	})
+}
+
+// Collectable implements [Store].
+func (c *core) Collectable(ctx context.Context, keep uint64) (bytes uint64, err error) {
+	return c.clear(ctx, keep, func(old candidate) (int64, error) { return old.size, nil })
+}
+
+// clear lets remove have each block that may go, and returns the sum of its bytes.
+func (c *core) clear(ctx context.Context, keep uint64, remove func(candidate) (bytes int64, err error)) (sum uint64, err error) {
 	ctx, end, err := c.begin(ctx)
 	if err != nil {
 		return 0, err
@@ -100,31 +113,15 @@ func (c *core) Collect(ctx context.Context, keep uint64) (freed uint64, err erro
 	}
 	for _, old := range candidates {
 		if err := context.Cause(ctx); err != nil {
-			return freed, err
+			return sum, err
 		}
-		n, err := c.remove(old.cid, func(e *entry) bool { return e.used == old.used && c.held[old.cid] == 0 })
+		n, err := remove(old)
 		if err != nil {
-			return freed, err
+			return sum, err
 		}
-		freed += uint64(n)
+		sum += uint64(n)
 	}
-	return freed, nil
-}
-
-// Collectable implements [Store].
-func (c *core) Collectable(ctx context.Context, keep uint64) (bytes uint64, err error) {
-	ctx, end, err := c.begin(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer end()
-	c.collecting.Lock()
-	defer c.collecting.Unlock()
-	candidates, err := c.collectable(ctx, keep)
-	for _, old := range candidates {
-		bytes += uint64(old.size)
-	}
-	return bytes, err
+	return sum, nil
 }
 
 // candidate is a block that may go, as it was when it was found.
