@@ -5,8 +5,6 @@ package manim
 import (
 	"context"
 	"fmt"
-	"path"
-	"path/filepath"
 
 	"meshnode/renderer"
 )
@@ -26,14 +24,7 @@ func (e *engine) compare(ctx context.Context, request func(paths func([]string) 
 	if err := h.proc.Give(); err != nil {
 		return err
 	}
-	in := filepath.ToSlash(h.proc.Dirs().In)
-	paths := func(names []string) []string {
-		out := make([]string, len(names))
-		for i, name := range names {
-			out[i] = path.Join(in, name)
-		}
-		return out
-	}
+	paths := func(names []string) []string { return pathsIn(h.proc.Dirs().In, names) }
 	select {
 	case <-h.compared: // of an Alike that was given up
 	default:

@@ -181,11 +181,7 @@ func (h *hub) assemble(ctx context.Context, dir string, cells map[uint32][]strin
 	for some := range slices.Chunk(slices.Sorted(maps.Keys(cells)), 1000) {
 		files := make(map[uint32][]string, len(some))
 		for _, cell := range some {
-			paths := make([]string, len(cells[cell]))
-			for i, name := range cells[cell] {
-				paths[i] = path.Join(filepath.ToSlash(dir), name)
-			}
-			files[cell] = paths
+			files[cell] = pathsIn(dir, cells[cell])
 		}
 		if err := h.pipe.send(map[string]any{"t": "cell_files", "cells": files}); err != nil {
 			return nil, err
@@ -202,6 +198,15 @@ func (h *hub) assemble(ctx context.Context, dir string, cells map[uint32][]strin
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// pathsIn returns the paths of files, named relative to a folder, as the engine reads them.
+func pathsIn(dir string, names []string) []string {
+	paths := make([]string, len(names))
+	for i, name := range names {
+		paths[i] = path.Join(filepath.ToSlash(dir), name)
+	}
+	return paths
 }
 
 // Close implements renderer.Engine.
