@@ -75,20 +75,9 @@ func (n *Node) assemble(ctx context.Context, p *publication, engine renderer.Eng
 	}
 	n.mu.Unlock()
 	p.emit(Event{Event: "assembling", Job: p.id, Nodes: nodes})
-	files := make(map[uint32][]string, len(cells))
-	for cell, cid := range cells {
-		names, exportErr := n.exportCell(ctx, engine.Out(), fmt.Sprintf("collected%d/%d", try, cell), cid)
-		switch {
-		case errors.Is(exportErr, blockstore.ErrCorrupt), errors.Is(exportErr, blockstore.ErrNotFound):
-			lost, err = append(lost, cell), exportErr
-		case exportErr != nil:
-			return nil, nil, fmt.Errorf("cell %d: %w", cell, exportErr)
-		}
-		files[cell] = names
-	}
-	if len(lost) > 0 {
-		slices.Sort(lost)
-		return nil, lost, fmt.Errorf("%d of %d cells are not here any more: %w", len(lost), len(cells), err)
+	files, lost, err := n.exportCells(ctx, engine.Out(), fmt.Sprintf("collected%d", try), cells)
+	if err != nil {
+		return nil, lost, err
 	}
 	s := n.streamOf(p)
 	shown := s != nil && s.decide() || p.req.Shown
@@ -104,6 +93,27 @@ func (n *Node) assemble(ctx context.Context, p *publication, engine renderer.Eng
 		return nil, nil, err
 	}
 	return &finished{*made, sum, nodes}, nil, nil
+}
+
+// exportCells writes cells' files under dir and returns their names. lost are cells that
+// are damaged here; then there is an error, too.
+func (n *Node) exportCells(ctx context.Context, to *os.Root, dir string, cells map[uint32]job.CID) (files map[uint32][]string, lost []uint32, err error) {
+	files = make(map[uint32][]string, len(cells))
+	for cell, cid := range cells {
+		names, exportErr := n.exportCell(ctx, to, fmt.Sprintf("%s/%d", dir, cell), cid)
+		switch {
+		case errors.Is(exportErr, blockstore.ErrCorrupt), errors.Is(exportErr, blockstore.ErrNotFound):
+			lost, err = append(lost, cell), exportErr
+		case exportErr != nil:
+			return nil, nil, fmt.Errorf("cell %d: %w", cell, exportErr)
+		}
+		files[cell] = names
+	}
+	if len(lost) > 0 {
+		slices.Sort(lost)
+		return nil, lost, fmt.Errorf("%d of %d cells are not here any more: %w", len(lost), len(cells), err)
+	}
+	return files, nil, nil
 }
 
 // exportCell writes a cell's files under dir and returns their names.

@@ -41,10 +41,11 @@ const (
 // event and decision; with assets, the job's files too. It is a tar archive with gzip.
 // The journals tell of other jobs and of all peers.
 func (n *Node) Bundle(ctx context.Context, id string, assets bool, w io.Writer) error {
-	about := BundleInfo{Version: n.advert.Version, OS: runtime.GOOS + "/" + runtime.GOARCH, Made: time.Now().UTC(), Node: n.Status().Self}
-	if err := n.describe(id, &about.Job); err != nil {
+	found, err := n.describe(id)
+	if err != nil {
 		return err
 	}
+	about := BundleInfo{Version: n.advert.Version, OS: runtime.GOOS + "/" + runtime.GOARCH, Made: time.Now().UTC(), Node: n.Status().Self, Job: *found}
 	zip := gzip.NewWriter(w)
 	out := tar.NewWriter(zip)
 	lacks := func(what string, err error) { about.Lacks = append(about.Lacks, fmt.Sprintf("%s: %v", what, err)) }
@@ -93,23 +94,24 @@ func (n *Node) Bundle(ctx context.Context, id string, assets bool, w io.Writer) 
 }
 
 // Known says why no job is meant by the end of an id, if so.
-func (n *Node) Known(id string) error { return n.describe(id, new(JobStatus)) }
+func (n *Node) Known(id string) error {
+	_, err := n.describe(id)
+	return err
+}
 
 // describe finds the job that is meant by the end of its id.
-func (n *Node) describe(id string, found *JobStatus) error {
-	for _, j := range n.Jobs() {
-		switch {
-		case !endsIn(j.ID, id) || j.ID == found.ID:
-		case found.ID != "":
-			return fmt.Errorf("several jobs have an id that ends in %q: give more of it", id)
-		default:
-			*found = j
+func (n *Node) describe(id string) (*JobStatus, error) {
+	found, err := meant(func(yield func(job.ID, *JobStatus) bool) {
+		for _, j := range n.Jobs() {
+			if !yield(j.ID, &j) {
+				return
+			}
 		}
+	}, id)
+	if err == nil && found == nil {
+		err = fmt.Errorf("no job is known here with the id %q: see \"meshnode jobs\"", id)
 	}
-	if found.ID == "" {
-		return fmt.Errorf("no job is known here with the id %q: see \"meshnode jobs\"", id)
-	}
-	return nil
+	return found, err
 }
 
 func (n *Node) packAssets(ctx context.Context, out *tar.Writer, set *job.FileSet) error {

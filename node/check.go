@@ -17,32 +17,19 @@ import (
 // rendered. A check that is dropped meanwhile is not reported.
 func (n *Node) check(a scheduler.Check) {
 	w := n.workOn(a.Job)
-	ctx, cancel := context.WithCancel(w.ctx)
-	one := &rendering{cancel}
-	w.cellsMu.Lock()
-	w.cells[a.Cell] = one
-	w.cellsMu.Unlock()
-	w.tasks.Go(func() {
+	w.atCell(a.Cell, func(ctx context.Context) (report func()) {
 		found := n.checkCell(ctx, w, a)
-		w.cellsMu.Lock()
-		dropped := w.cells[a.Cell] != one || ctx.Err() != nil
-		if w.cells[a.Cell] == one {
-			delete(w.cells, a.Cell)
+		return func() {
+			if found.Verdict == scheduler.Wrong {
+				w.has(a.Cell, found.Own)
+			}
+			if found.Verdict == scheduler.Right {
+				n.log.Debug("cell checked", "job", a.Job.Short(), "cell", a.Cell)
+			} else {
+				n.log.Warn("cell checked", "job", a.Job.Short(), "cell", a.Cell, "verdict", found.Verdict, "why", found.Reason)
+			}
+			n.post(found)
 		}
-		w.cellsMu.Unlock()
-		cancel()
-		if dropped {
-			return
-		}
-		if found.Verdict == scheduler.Wrong {
-			w.has(a.Cell, found.Own)
-		}
-		if found.Verdict == scheduler.Right {
-			n.log.Debug("cell checked", "job", a.Job.Short(), "cell", a.Cell)
-		} else {
-			n.log.Warn("cell checked", "job", a.Job.Short(), "cell", a.Cell, "verdict", found.Verdict, "why", found.Reason)
-		}
-		n.post(found)
 	})
 }
 
@@ -65,8 +52,8 @@ func (n *Node) checkCell(ctx context.Context, w *work, a scheduler.Check) schedu
 		found.Verdict = scheduler.Right
 		return found
 	}
-	r, err := n.refereeOf(ctx, w)
-	if err != nil {
+	r := w.refereeOf()
+	if _, err := n.engineOf(ctx, r); err != nil {
 		return undecided("no engine to compare with", err)
 	}
 	if !a.Exact {
@@ -103,15 +90,13 @@ func (n *Node) checkCell(ctx context.Context, w *work, a scheduler.Check) schedu
 
 // refereeOf returns the part in a job that an engine has which stands for a peer's: it
 // has walked the scene from what peers are given. It is made when two results differ.
-func (n *Node) refereeOf(ctx context.Context, w *work) (*work, error) {
+func (w *work) refereeOf() *work {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.referee == nil {
 		w.referee = &work{job: w.job, ctx: w.ctx, env: w.man.Need.Fingerprint, fallBack: true}
 	}
-	r := w.referee
-	w.mu.Unlock()
-	_, err := n.engineOf(ctx, r)
-	return r, err
+	return w.referee
 }
 
 // lookTime bounds the look at a cell, with the start of the engine that looks.
@@ -129,10 +114,7 @@ func (n *Node) lookAt(w *work, cell uint32, output job.CID) error {
 	if _, err := n.parts.Renderer.Sandbox(ctx); err != nil {
 		return nil
 	}
-	r, err := n.refereeOf(ctx, w)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errNotLooked, err)
-	}
+	r := w.refereeOf()
 	engine, err := n.engineOf(ctx, r)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNotLooked, err)

@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"meshnode/blockstore"
 	"meshnode/job"
 	"meshnode/renderer"
 	"meshnode/scheduler"
@@ -58,21 +57,22 @@ func (n *Node) Finish(ctx context.Context, req FinishRequest, emit func(Event)) 
 
 // unfinished returns the job of another node that is meant by the end of its id, if
 // that node is not there.
-func (n *Node) unfinished(id string) (found scheduler.JobStatus, err error) {
-	for _, s := range n.schedulerJobs() {
-		switch {
-		case !endsIn(s.ID, id) || s.Submitter == n.self:
-		case found.ID != "":
-			return found, fmt.Errorf("several jobs have an id that ends in %q: give more of it", id)
-		default:
-			found = s
+func (n *Node) unfinished(id string) (*scheduler.JobStatus, error) {
+	found, err := meant(func(yield func(job.ID, *scheduler.JobStatus) bool) {
+		for _, s := range n.schedulerJobs() {
+			if s.Submitter != n.self && !yield(s.ID, &s) {
+				return
+			}
 		}
+	}, id)
+	if err != nil {
+		return nil, err
 	}
-	if found.ID == "" {
-		return found, fmt.Errorf("no job of another node has the id %q here: see \"meshnode jobs\"", id)
+	if found == nil {
+		return nil, fmt.Errorf("no job of another node has the id %q here: see \"meshnode jobs\"", id)
 	}
 	if slices.ContainsFunc(n.Peers(), func(p PeerStatus) bool { return p.ID == found.Submitter }) {
-		return found, fmt.Errorf("%s, which has published job %s, is there and makes the film itself", n.nameOf(found.Submitter), found.ID.Short())
+		return nil, fmt.Errorf("%s, which has published job %s, is there and makes the film itself", n.nameOf(found.Submitter), found.ID.Short())
 	}
 	return found, nil
 }
@@ -236,22 +236,13 @@ func (n *Node) join(f *finishing, cells map[uint32]job.CID) (name string, lost [
 		return "", nil, err
 	}
 	defer n.closeEngine(engine, f.id)
-	files := make(map[uint32][]string, len(cells))
-	var size int64
-	for cell, cid := range cells {
-		names, exportErr := n.exportCell(ctx, engine.In(), fmt.Sprintf("cells/%d", cell), cid)
-		switch {
-		case errors.Is(exportErr, blockstore.ErrCorrupt), errors.Is(exportErr, blockstore.ErrNotFound):
-			lost, err = append(lost, cell), exportErr
-		case exportErr != nil:
-			return "", nil, fmt.Errorf("cell %d: %w", cell, exportErr)
-		}
-		files[cell] = names
-		size += outputLimit(man, cell)
+	files, lost, err := n.exportCells(ctx, engine.In(), "cells", cells)
+	if err != nil {
+		return "", lost, err
 	}
-	if len(lost) > 0 {
-		slices.Sort(lost)
-		return "", lost, fmt.Errorf("%d of %d cells are not here any more: %w", len(lost), len(cells), err)
+	var size int64
+	for cell := range cells {
+		size += outputLimit(man, cell)
 	}
 	made, err := engine.Join(ctx, man, files)
 	if err != nil {

@@ -5,6 +5,7 @@ package node
 import (
 	"encoding/json"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -121,6 +122,22 @@ func (n *Node) outcomeOf(ticket string) (last Event, ok bool) {
 		}
 	}
 	return last, false
+}
+
+// meant returns the one that is meant by the end of a job's id, of those to which jobs
+// belong; nil if none is.
+func meant[J any](all iter.Seq2[job.ID, *J], id string) (found *J, err error) {
+	var at job.ID
+	for full, one := range all {
+		switch {
+		case !endsIn(full, id) || one == found || full == at:
+		case found != nil:
+			return nil, fmt.Errorf("several jobs have an id that ends in %q: give more of it", id)
+		default:
+			found, at = one, full
+		}
+	}
+	return found, nil
 }
 
 // endsIn reports whether a job is meant by the end of its id.

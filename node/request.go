@@ -195,17 +195,17 @@ func (n *Node) Watch(ctx context.Context, id string, emit func(Event)) error {
 func (n *Node) requestOf(id string) (*request, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	var found *request
-	for _, r := range n.requests {
-		for _, full := range r.jobs {
-			switch {
-			case !endsIn(full, id) || found == r:
-			case found != nil:
-				return nil, fmt.Errorf("several jobs have an id that ends in %q: give more of it", id)
-			default:
-				found = r
+	found, err := meant(func(yield func(job.ID, *request) bool) {
+		for _, r := range n.requests {
+			for _, full := range r.jobs {
+				if !yield(full, r) {
+					return
+				}
 			}
 		}
+	}, id)
+	if err != nil {
+		return nil, err
 	}
 	if found == nil {
 		return nil, fmt.Errorf("no job published on this node has the id %q: see \"meshnode jobs\"", id)

@@ -135,25 +135,34 @@ func (n *Node) stillThere(ctx context.Context, one result, limit uint64) bool {
 // keepResult remembers a cell that is here, for later jobs with the same.
 func (n *Node) keepResult(w *work, cell uint32, output job.CID, size uint64) {
 	m, key, script := w.keyOf(cell)
-	if key == (job.Key{}) {
+	n.rememberResults(w, m, map[job.Key]result{key: {Output: output, Size: size, Script: script}})
+}
+
+// rememberResults keeps results of a job; m is nil if there are none.
+func (n *Node) rememberResults(w *work, m *job.Manifest, made map[job.Key]result) {
+	if m == nil {
 		return
 	}
-	if err := n.results.keep(m.Submitter, map[job.Key]result{key: {Output: output, Size: size, Script: script}}); err != nil {
-		n.log.Warn("a result is not remembered", "job", w.job.Short(), "cell", cell, "err", err)
+	if err := n.results.keep(m.Submitter, made); err != nil {
+		n.log.Warn("results are not remembered", "job", w.job.Short(), "cells", len(made), "err", err)
 	}
 }
 
 // keepResults remembers the cells of a film: what had to be checked has been.
 func (n *Node) keepResults(ctx context.Context, w *work, cells map[uint32]job.CID) {
+	made := make(map[job.Key]result, len(cells))
+	var man *job.Manifest
 	for cell, output := range cells {
 		block, err := n.parts.Store.Block(ctx, output, nil)
 		if err != nil {
 			continue // assembling it finds out
 		}
 		if set, err := job.DecodeFileSet(block); err == nil {
-			n.keepResult(w, cell, output, set.Size())
+			m, key, script := w.keyOf(cell)
+			man, made[key] = m, result{Output: output, Size: set.Size(), Script: script}
 		}
 	}
+	n.rememberResults(w, man, made)
 }
 
 // believesAll reports whether a job is one of this node whose cells are taken from

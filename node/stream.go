@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"sync"
 
 	"meshnode/blockstore"
@@ -153,15 +154,9 @@ type Viewing struct {
 func (n *Node) Follow(id string, req FollowRequest) (*Viewing, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	var found *stream
-	for full, s := range n.streams {
-		switch {
-		case !endsIn(full, id):
-		case found != nil:
-			return nil, fmt.Errorf("several jobs have an id that ends in %q: give more of it", id)
-		default:
-			found = s
-		}
+	found, err := meant(maps.All(n.streams), id)
+	if err != nil {
+		return nil, err
 	}
 	if found == nil {
 		return nil, fmt.Errorf("no job with the id %q is rendered for this node to an mp4 film: see \"meshnode jobs\"", id)

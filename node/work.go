@@ -158,27 +158,16 @@ func (n *Node) load(ctx context.Context, w *work) (renderer.Engine, error) {
 // is not reported.
 func (n *Node) render(a scheduler.Render) {
 	w := n.workOn(a.Job)
-	ctx, cancel := context.WithCancel(w.ctx)
-	one := &rendering{cancel}
-	w.cellsMu.Lock()
-	w.cells[a.Cell] = one
-	w.cellsMu.Unlock()
-	w.tasks.Go(func() {
+	w.atCell(a.Cell, func(ctx context.Context) (report func()) {
 		done, err := n.renderCell(ctx, w, a.Cell)
-		w.cellsMu.Lock()
-		dropped := w.cells[a.Cell] != one || ctx.Err() != nil
-		if w.cells[a.Cell] == one {
-			delete(w.cells, a.Cell)
+		if err != nil {
+			return func() {
+				n.log.Warn("cell not rendered", "job", a.Job.Short(), "cell", a.Cell, "err", err)
+				n.lookAtDisk()
+				n.post(scheduler.RenderFailed{Job: a.Job, Cell: a.Cell, Class: classOf(err), Reason: reasonOf(err)})
+			}
 		}
-		w.cellsMu.Unlock()
-		cancel()
-		switch {
-		case dropped:
-		case err != nil:
-			n.log.Warn("cell not rendered", "job", a.Job.Short(), "cell", a.Cell, "err", err)
-			n.lookAtDisk()
-			n.post(scheduler.RenderFailed{Job: a.Job, Cell: a.Cell, Class: classOf(err), Reason: reasonOf(err)})
-		default:
+		return func() {
 			n.log.Debug("cell rendered", "job", a.Job.Short(), "cell", a.Cell, "bytes", done.Size, "seconds", round(done.Seconds))
 			w.has(a.Cell, done.Output)
 			n.keepResult(w, a.Cell, done.Output, done.Size)
@@ -188,8 +177,31 @@ func (n *Node) render(a scheduler.Render) {
 	})
 }
 
-// rendering is one Render; a cell that is dropped and wanted again has another.
+// rendering is one Render or Check; a cell that is dropped and wanted again has another.
 type rendering struct{ cancel context.CancelFunc }
+
+// atCell has a cell rendered, in a goroutine of the work, and reports then, unless it has
+// been dropped meanwhile.
+func (w *work) atCell(cell uint32, do func(ctx context.Context) (report func())) {
+	ctx, cancel := context.WithCancel(w.ctx)
+	one := &rendering{cancel}
+	w.cellsMu.Lock()
+	w.cells[cell] = one
+	w.cellsMu.Unlock()
+	w.tasks.Go(func() {
+		report := do(ctx)
+		w.cellsMu.Lock()
+		dropped := w.cells[cell] != one || ctx.Err() != nil
+		if w.cells[cell] == one {
+			delete(w.cells, cell)
+		}
+		w.cellsMu.Unlock()
+		cancel()
+		if !dropped {
+			report()
+		}
+	})
+}
 
 func (n *Node) renderCell(ctx context.Context, w *work, cell uint32) (scheduler.Rendered, error) {
 	engine, err := n.engineOf(ctx, w)
