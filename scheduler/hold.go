@@ -32,7 +32,7 @@ func (s *Scheduler) keepCopies(j *openJob) {
 	k := &j.keep
 	for _, f := range slices.Clone(k.fetches) {
 		if s.due(f.since + s.times.Prepare) {
-			s.notKept(j, f.cell)
+			s.notKept(j, f.cell, f.output, false)
 		}
 	}
 	finished := s.count(j).finished
@@ -41,6 +41,7 @@ func (s *Scheduler) keepCopies(j *openJob) {
 	}
 	k.nextAt = s.now + s.times.Progress
 	s.wakeAt(k.nextAt)
+	k.retries = slices.DeleteFunc(k.retries, func(r retry) bool { return !s.wantsCopy(j, r.cell) })
 	if k.finishing {
 		s.finishHere(j)
 		return
@@ -60,6 +61,15 @@ func (s *Scheduler) keepCopies(j *openJob) {
 			s.keepCopy(j, i, holders)
 		}
 	}
+}
+
+// wantsCopy reports whether a cell that could not be had is still worth another try.
+func (s *Scheduler) wantsCopy(j *openJob, i uint32) bool {
+	have, _ := s.holders(j, i)
+	if slices.Contains(have, s.self) {
+		return false
+	}
+	return j.keep.finishing && len(have) > 0 || len(have) == 1 && s.status(j, i).kind == finished
 }
 
 // holders returns the peers that are there and have a cell, and since when one of
@@ -89,11 +99,14 @@ func (s *Scheduler) keepPlace(j *openJob, i uint32) int {
 	return n
 }
 
-// keepCopy fetches a cell of another node's job.
+// keepCopy fetches a cell of another node's job. While many could not be had, these
+// come first: there is an end to their tries.
 func (s *Scheduler) keepCopy(j *openJob, i uint32, from []job.PeerID) {
 	k := &j.keep
-	if len(k.fetches) >= maxKeeps || slices.ContainsFunc(k.fetches, func(f fetch) bool { return f.cell == i }) ||
-		slices.ContainsFunc(k.retries, func(r retry) bool { return r.cell == i && s.now < r.after }) {
+	if len(k.fetches) >= maxKeeps || slices.ContainsFunc(k.fetches, func(f fetch) bool { return f.cell == i }) {
+		return
+	}
+	if n := slices.IndexFunc(k.retries, func(r retry) bool { return r.cell == i }); n < 0 && len(k.retries) >= maxFetches || n >= 0 && s.now < k.retries[n].after {
 		return
 	}
 	for _, d := range j.cells[i].done {
@@ -146,31 +159,50 @@ func (s *Scheduler) dropCopies(j *openJob) {
 }
 
 // notKept lets a copy that could not be had wait. After some tries it is not to be
-// had.
-func (s *Scheduler) notKept(j *openJob, cell uint32) {
+// had, unless it could not be taken here. Who makes the film then does not wait for
+// another cell of a peer that is there and does not give what it says that it has.
+func (s *Scheduler) notKept(j *openJob, cell uint32, output job.CID, here bool) {
 	k := &j.keep
 	k.fetches = slices.DeleteFunc(k.fetches, func(f fetch) bool { return f.cell == cell })
 	n := slices.IndexFunc(k.retries, func(r retry) bool { return r.cell == cell })
 	if n < 0 {
-		if len(k.retries) >= maxFetches {
-			k.retries = slices.Delete(k.retries, 0, 1)
-		}
 		n = len(k.retries)
 		k.retries = append(k.retries, retry{cell: cell, first: s.now})
 	}
 	r := &k.retries[n]
-	r.tries++
 	r.after = s.now + s.times.Keep
-	if r.tries < maxFetchTries || s.now < r.first+s.ttl() {
+	if here {
+		r.tries, r.first = 0, s.now
+		return
+	}
+	if r.tries++; r.tries < maxFetchTries || s.now < r.first+s.ttl() {
 		return
 	}
 	k.retries = slices.Delete(k.retries, n, n+1)
-	for i := range j.cells[cell].done {
-		if d := &j.cells[cell].done[i]; d.peer != s.self {
-			d.bad, d.badAt = true, s.now
+	j.touch(cell)
+	for _, d := range slices.Clone(j.cells[cell].done) {
+		if d.output == output && d.peer != s.self {
+			s.denied(j, cell, d.peer)
 		}
 	}
-	j.touch(cell)
+}
+
+// denied notes that a peer has not given a cell; of one that is there, no other counts
+// either where the film is made.
+func (s *Scheduler) denied(j *openJob, cell uint32, by job.PeerID) {
+	all := j.keep.finishing && s.alive(by)
+	for i := range j.cells {
+		for k := range j.cells[i].done {
+			if d := &j.cells[i].done[k]; d.peer == by && !d.bad && (all || uint32(i) == cell) {
+				d.bad, d.badAt = true, s.now
+			}
+		}
+	}
+	if m := j.member(by); all && m != nil && !m.out {
+		m.out, m.outAt = true, s.now
+		s.do(Tell{j.id, fmt.Sprintf("nothing that %s renders counts here any more: its output cannot be fetched", s.name(by))})
+	}
+	j.tally.epoch++
 }
 
 // keepEnded reports whether a fetch was for a copy.

@@ -325,7 +325,7 @@ func (s *Scheduler) fetched(ev Fetched) {
 // live cannot give, after a few tries. Bytes of a peer that has gone are lost.
 func (s *Scheduler) fetchFailed(ev FetchFailed) {
 	if j := s.find(ev.Job); j != nil && j.keepEnded(ev.Cell, ev.CID) {
-		s.notKept(j, ev.Cell)
+		s.notKept(j, ev.Cell, ev.CID, ev.Here)
 		return
 	}
 	j := s.fetchEnded(ev.Job, ev.Cell, ev.CID)

@@ -3,6 +3,9 @@
 package sim_test
 
 import (
+	"bytes"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -62,5 +65,26 @@ func TestShrink(t *testing.T) {
 	least := sim.Shrink(sim.Random(seed), func(s *sim.Script) bool { return slices.ContainsFunc(s.Faults, isIt) }, 1000)
 	if len(least.Faults) != 1 || !isIt(least.Faults[0]) || len(least.Jobs) != 1 || len(least.Jobs[0].Plays) != 1 || len(least.Nodes) > 2 {
 		t.Errorf("left:\n%s", least)
+	}
+}
+
+// TestScripts runs the scripts in testdata: meshes in which a mistake was found.
+func TestScripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no scripts", err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		script, err := sim.ParseScript(bytes.NewReader(text))
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		if err := sim.New(script).Run(); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
 	}
 }
