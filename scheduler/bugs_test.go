@@ -172,7 +172,7 @@ var bugs = []bug{
 	}},
 	{name: "a restart forgets the claims", seed: 10, with: buggy{records: forget("/claims")}},
 	{name: "a restart forgets what was collected", seed: 15, with: buggy{records: forget("/collected")}},
-	{name: "a restart forgets what was finished", seed: 10, with: buggy{records: forget("/done")}},
+	{name: "a restart forgets what was finished", seed: 26, with: buggy{records: forget("/done")}},
 	{name: "an engine may take for ever", seed: 122, times: scheduler.Times{Render: never}},
 	{name: "a cell goes back to the node that has failed it", seed: 39, with: buggy{
 		after: func(s *scheduler.Scheduler, _ scheduler.Event, a []scheduler.Action) []scheduler.Action {

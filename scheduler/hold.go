@@ -118,7 +118,8 @@ func (s *Scheduler) keepCopy(j *openJob, i uint32, from []job.PeerID) {
 	}
 }
 
-// kept takes a copy that has arrived.
+// kept takes a copy that has arrived. When it does not count, what it is a copy of does
+// not either: it would be fetched for ever.
 func (s *Scheduler) kept(j *openJob, ev Fetched) {
 	c := &j.cells[ev.Cell]
 	for _, d := range c.done {
@@ -131,6 +132,14 @@ func (s *Scheduler) kept(j *openJob, ev Fetched) {
 			s.do(Publish{&job.Done{Job: j.id, Cell: ev.Cell, Output: own.output, Size: own.size, Gen: own.gen, Copy: true}})
 		}
 		break
+	}
+	if !slices.Contains(j.work.done, ev.Cell) {
+		for k := range c.done {
+			if d := &c.done[k]; d.output == ev.CID && !d.bad {
+				d.bad, d.badAt = true, s.now
+			}
+		}
+		j.touch(ev.Cell)
 	}
 	if j.keep.finishing {
 		j.keep.nextAt = s.now

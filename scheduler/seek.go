@@ -3,6 +3,8 @@
 package scheduler
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"meshnode/job"
@@ -107,12 +109,21 @@ func (s *Scheduler) doneIn(j *openJob, id job.PeerID, cell uint32) float64 {
 
 // mayAdopt reports whether a peer seems to be idle and able to work on a job.
 func (s *Scheduler) mayAdopt(j *openJob, p *peer) bool {
-	recent := p.idleAt > 0 && s.now < p.idleAt+idleFor*s.every()
-	if p.left || recent && p.idle == 0 || j.out(p.id) || s.sitsOut(j, p.id) {
+	return !p.left && (p.idle > 0 || !s.toldIdle(p)) && s.mayWork(j, p)
+}
+
+// toldIdle reports whether a peer has said of late how many slots it has free.
+func (s *Scheduler) toldIdle(p *peer) bool {
+	return p.idleAt > 0 && s.now < p.idleAt+idleFor*s.every()
+}
+
+// mayWork reports whether a peer seems to be able to work on a job.
+func (s *Scheduler) mayWork(j *openJob, p *peer) bool {
+	if j.out(p.id) || s.sitsOut(j, p.id) {
 		return false
 	}
 	if p.advert == nil { // it is not connected, as most are in a large mesh
-		return recent && j.member(p.id) != nil
+		return s.toldIdle(p) && j.member(p.id) != nil
 	}
 	if p.id == j.submitter {
 		m := j.member(p.id)
@@ -180,12 +191,52 @@ func (s *Scheduler) granted(j *openJob, by job.PeerID, g *job.Grant, raw []byte)
 }
 
 // speculate renders a cell that another peer holds and is late with. It is not
-// claimed: whoever is first wins, and the other drops it. Of the idle peers only
-// the first by rank does so, and later the others.
+// claimed: whoever is first wins, and the other drops it. Of those who hold nothing the
+// first takes the cell that is latest, the second the next one, and so on; when there
+// are more of them than late cells, the others help a little later.
 func (s *Scheduler) speculate(j *openJob) {
 	const soon = 3.0 // seconds; a holder so near the end is not helped
-	var best load
-	latest := 0.0
+	late := s.late(j, soon)
+	if len(late) == 0 {
+		return
+	}
+	turn := s.helpTurn(j)
+	next, wait := late[turn%len(late)], float64(turn/len(late))
+	if next.left < soon+wait {
+		return
+	}
+	s.prepare(j)
+	if j.work.ready {
+		j.work.stretches = append(j.work.stretches, stretch{next: next.cell, end: next.cell + 1, extra: true})
+		s.render(j, &j.work.stretches[len(j.work.stretches)-1], next.cell)
+	}
+}
+
+// helpTurn returns how many of the peers that could help with late cells, as they hold
+// none, come before this node.
+func (s *Scheduler) helpTurn(j *openJob) int {
+	n := 0
+	for _, p := range s.peers {
+		if p.id > s.self {
+			break
+		}
+		if s.there(p.id) && s.mayWork(j, p) && s.heldBy(j, p.id).cells == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// lateCell is a cell that another peer holds, and the seconds until it is expected.
+type lateCell struct {
+	cell uint32
+	left float64
+}
+
+// late returns cells that this node would sooner be done with than the peers that
+// hold them, of each the last, those first that are expected last.
+func (s *Scheduler) late(j *openJob, soon float64) []lateCell {
+	var late []lateCell
 	for _, l := range s.loads(j) {
 		m := j.member(l.peer)
 		if m == nil || s.barred(j, l.last) || s.rendering(j, l.last) || s.checking(j, l.last) {
@@ -193,27 +244,19 @@ func (s *Scheduler) speculate(j *openJob) {
 		}
 		rate := s.rate(j, l.peer)
 		slots, _ := s.size(j, l.peer)
-		cell := j.grid[l.last].Weight() / (rate / slots)
+		all := s.walk(j, l.peer, l.last) + max(l.weight/rate, j.grid[l.last].Weight()/(rate/slots))
 		since := (s.now - max(m.moved, j.since)).Seconds()
-		left := max(l.weight/rate, cell) - since
-		if since > 2*max(l.weight/rate, cell)+soon {
+		left := all - since
+		if since > 2*all+soon {
 			left = since // late, and nobody knows for how long: the longer, the worse
 		}
 		mine := s.startup(j, s.self, l.last) + j.grid[l.last].Weight()*s.shareOfSlots(j)/s.rate(j, s.self)
-		wait := float64(s.place(j, l.last))
-		if left < soon+wait || left < mine+s.times.MinGain.Seconds() || left <= latest {
-			continue
+		if left >= max(soon, mine+s.times.MinGain.Seconds()) {
+			late = append(late, lateCell{l.last, left})
 		}
-		best, latest = l, left
 	}
-	if latest == 0 {
-		return
-	}
-	s.prepare(j)
-	if j.work.ready {
-		j.work.stretches = append(j.work.stretches, stretch{next: best.last, end: best.last + 1, extra: true})
-		s.render(j, &j.work.stretches[len(j.work.stretches)-1], best.last)
-	}
+	slices.SortStableFunc(late, func(a, b lateCell) int { return cmp.Compare(b.left, a.left) })
+	return late
 }
 
 // rendering reports whether a cell is being rendered here.
