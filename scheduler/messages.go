@@ -119,7 +119,9 @@ func (s *Scheduler) progressed(from job.PeerID, msg *job.Progress) {
 	}
 	for _, j := range s.jobs {
 		if m := j.member(from); m != nil && !slices.ContainsFunc(msg.Held, func(h job.Held) bool { return h.Job == j.id }) {
-			m.left, m.worked = 0, 0
+			if m.left = 0; m.worked > 0 && !s.claimsAny(j, from) {
+				m.worked = 0
+			}
 		}
 	}
 	for i := range msg.Held {
@@ -153,6 +155,17 @@ func (s *Scheduler) progressed(from job.PeerID, msg *job.Progress) {
 		s.sayCollected(j, h.Left)
 	}
 	s.findLost(from)
+}
+
+// claimsAny reports whether a peer has of late claimed cells that are not finished: who
+// claims them again and again, and says that it holds none, does not begin anew.
+func (s *Scheduler) claimsAny(j *openJob, id job.PeerID) bool {
+	for i := range j.cells {
+		if top := &j.cells[i].top; top.peer == id && s.now < top.until && s.status(j, uint32(i)).kind < finished {
+			return true
+		}
+	}
+	return false
 }
 
 // findLost pulls from a peer that has stopped repeating a claim although no Done

@@ -217,6 +217,9 @@ func (n *node) request(a scheduler.Request) {
 	answer := func(ev scheduler.Answered) {
 		if !over {
 			over = true
+			for _, fact := range ev.Facts {
+				s.rules.heard(n, fact)
+			}
 			n.step(ev)
 		}
 	}
