@@ -24,7 +24,10 @@ import (
 	"meshnode/scheduler"
 )
 
-var swarmFlag = flag.Int("swarm", 0, "number of nodes of TestSwarm")
+var (
+	swarmFlag = flag.Int("swarm", 0, "number of nodes of TestSwarm")
+	frameFlag = flag.Duration("swarm.frame", 100*time.Millisecond, "for which each renders a frame; many nodes on few cores need long to verify each other's messages")
+)
 
 // counted is a network that counts what its node sends.
 type counted struct {
@@ -64,11 +67,11 @@ func TestSwarm(t *testing.T) {
 	}
 	before, threads := heap(), runtime.NumGoroutine()
 	begin := time.Now()
-	const frame, cellFrames, cellsEach = 100 * time.Millisecond, 5, 10
+	const cellFrames, cellsEach = 5, 10
 	for i := range count {
 		host, store := onLoopback(t)
 		n, err := New(Parts{
-			Network: counted{host, &messages, &sent}, Store: store, Renderer: &synthetic.Renderer{Scratch: t.TempDir(), Slow: frame}, Records: new(MemoryRecords),
+			Network: counted{host, &messages, &sent}, Store: store, Renderer: &synthetic.Renderer{Scratch: t.TempDir(), Slow: *frameFlag}, Records: new(MemoryRecords),
 			Advert: job.Advert{Name: fmt.Sprintf("node%d", i), Slots: 1, Speed: 1}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		})
 		if err == nil {
@@ -153,7 +156,7 @@ func TestSwarm(t *testing.T) {
 	if data, err := os.ReadFile(path); last.Event != "finished" || err != nil || !bytes.Equal(data, film(scene)) {
 		t.Fatalf("ended with %+v (%v)", last, err)
 	}
-	ideal := time.Duration(cellsEach*cellFrames) * frame
+	ideal := cellsEach * cellFrames * *frameFlag
 	t.Logf("offer to all claimed: %v; film after %v, %.2f of the ideal %v; %d nodes rendered", (<-watched).Round(time.Millisecond), took.Round(time.Millisecond), took.Seconds()/ideal.Seconds(), ideal, len(last.Nodes))
 	t.Logf("%.1f messages and %.1f kB sent by each node; %.1f MiB each now", float64(messages.Load())/float64(count), float64(sent.Load())/1000/float64(count), (heap()-before)/float64(count))
 }
