@@ -139,8 +139,8 @@ func (s *Sim) Run() error {
 
 // Bound is the time after settling within which every job must end: 2 minutes,
 // and as long as one slot of typical speed needs for all work, divided by a
-// quarter of the slots that there are then; and what a node needs for a job that it
-// finishes in place of its submitter, and a submitter to check all cells.
+// quarter of the slots that there are then; and what a submitter needs to plan its jobs
+// and to check all cells, and a node for a job that it finishes in a submitter's place.
 //
 // The two minutes have room for each of the waits of docs/scheduling.md once, and
 // for one more try of what failed.
@@ -152,9 +152,10 @@ func (s *Sim) Bound() time.Duration {
 			capacity += float64(n.Slots) * n.Speed
 		}
 	}
-	work, checks := 0.0, time.Duration(0)
+	work, plans, checks := 0.0, 0.0, time.Duration(0)
 	for _, j := range s.jobs {
 		work += j.work() + j.Walk.Seconds()
+		plans += j.Walk.Seconds() / j.submitter.Speed
 		checks += j.checkTime()
 	}
 	alone := 0.0 // who finishes a job elsewhere may have all of it to itself
@@ -168,7 +169,7 @@ func (s *Sim) Bound() time.Duration {
 			}
 		}
 	}
-	return waits + secs(work/max(capacity/4, 0.1)+alone) + checks + s.script.patience()
+	return waits + secs(plans+work/max(capacity/4, 0.1)+alone) + checks + s.script.patience()
 }
 
 // at does something at a virtual time.
