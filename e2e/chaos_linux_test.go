@@ -59,10 +59,7 @@ var faults = []struct {
 			return
 		}
 		id := c.p.planned().Job
-		s.signal(syscall.SIGSTOP)
-		c.p.kill()
-		s.stop(syscall.SIGKILL)
-		c.p.code()
+		s.losePower(c.p)
 		s.start("--slots", "1")
 		c.film = func() event { return s.watched(id) }
 	}},

@@ -289,6 +289,16 @@ func (c *computer) signal(signal syscall.Signal) {
 	}
 }
 
+// losePower ends the node and the publish that runs here at the same moment, so that
+// neither sees the other end.
+func (c *computer) losePower(p *publication) {
+	c.mesh.t.Helper()
+	c.signal(syscall.SIGSTOP)
+	p.kill()
+	c.stop(syscall.SIGKILL)
+	p.code()
+}
+
 func (c *computer) logFile() string { return filepath.Join(c.home, "node.log") }
 
 // markLog makes log and logTail begin here.

@@ -84,9 +84,7 @@ func TestSubmitterKilled(t *testing.T) {
 				done = max(done, e.Done)
 			}
 			p.mu.Unlock()
-			p.kill()
-			submitter.stop(syscall.SIGKILL)
-			p.code()
+			submitter.losePower(p)
 			m.noStrays()
 			submitter.start("--slots", "1")
 			sameFilm(t, submitter.watched(p.planned().Job))
@@ -143,9 +141,7 @@ func TestFinishElsewhere(t *testing.T) {
 	p := m.computers[0].publish(slowArgs...)
 	p.collected(0.3)
 	id := p.planned().Job
-	p.kill()
-	m.computers[0].stop(syscall.SIGKILL)
-	p.code()
+	m.computers[0].losePower(p)
 	if a := m.computers[1].do("finish", "nonesuch"); a.code != 1 || !strings.Contains(a.err, "no job of another node") {
 		t.Errorf("finish of no job: exit code %d\n%s", a.code, a.err)
 	}
