@@ -134,12 +134,7 @@ func (s *Scheduler) kept(j *openJob, ev Fetched) {
 		break
 	}
 	if !slices.Contains(j.work.done, ev.Cell) {
-		for k := range c.done {
-			if d := &c.done[k]; d.output == ev.CID && !d.bad {
-				d.bad, d.badAt = true, s.now
-			}
-		}
-		j.touch(ev.Cell)
+		s.discard(j, ev.Cell, ev.CID)
 	}
 	if j.keep.finishing {
 		j.keep.nextAt = s.now
@@ -188,30 +183,47 @@ func (s *Scheduler) notKept(j *openJob, cell uint32, output job.CID, here bool) 
 		return
 	}
 	k.retries = slices.Delete(k.retries, n, n+1)
-	j.touch(cell)
-	for _, d := range slices.Clone(j.cells[cell].done) {
-		if d.output == output && d.peer != s.self {
-			s.denied(j, cell, d.peer)
+	for _, id := range s.discard(j, cell, output) {
+		if k.finishing && s.alive(id) {
+			s.leaveOut(j, id)
 		}
 	}
 }
 
-// denied notes that a peer has not given a cell; of one that is there, no other counts
-// either where the film is made.
-func (s *Scheduler) denied(j *openJob, cell uint32, by job.PeerID) {
-	all := j.keep.finishing && s.alive(by)
+// discard notes that an output of a cell is not to be had from others, or does not count,
+// and returns who has announced it.
+func (s *Scheduler) discard(j *openJob, cell uint32, output job.CID) (by []job.PeerID) {
+	for k := range j.cells[cell].done {
+		if d := &j.cells[cell].done[k]; d.output == output && d.peer != s.self {
+			by = append(by, d.peer)
+			d.spoil(s.now)
+		}
+	}
+	j.touch(cell)
+	return by
+}
+
+// leaveOut has nothing of a peer count where the film is made.
+func (s *Scheduler) leaveOut(j *openJob, id job.PeerID) {
 	for i := range j.cells {
 		for k := range j.cells[i].done {
-			if d := &j.cells[i].done[k]; d.peer == by && !d.bad && (all || uint32(i) == cell) {
-				d.bad, d.badAt = true, s.now
+			if d := &j.cells[i].done[k]; d.peer == id {
+				d.spoil(s.now)
 			}
 		}
 	}
-	if m := j.member(by); all && m != nil && !m.out {
+	if m := j.member(id); m != nil && !m.out {
 		m.out, m.outAt = true, s.now
-		s.do(Tell{j.id, fmt.Sprintf("nothing that %s renders counts here any more: its output cannot be fetched", s.name(by))})
+		s.do(Tell{j.id, fmt.Sprintf("nothing that %s renders counts here any more: its output cannot be fetched", s.name(id))})
 	}
 	j.tally.epoch++
+}
+
+// spoil notes that the bytes of a Done are not to be had.
+func (d *done) spoil(now time.Duration) {
+	if !d.bad {
+		d.bad, d.badAt = true, now
+	}
 }
 
 // keepEnded reports whether a fetch was for a copy.
@@ -255,10 +267,7 @@ func (s *Scheduler) finishHere(j *openJob) {
 		if have, _ := s.holders(j, i); len(have) > 0 {
 			s.keepCopy(j, i, have)
 		} else if j.cells[i].collected && s.now >= k.since+s.times.Pull && !s.rendering(j, i) && s.canWork(j) && s.spare(j) > 0 {
-			if s.prepare(j); j.work.ready {
-				j.work.stretches = append(j.work.stretches, stretch{next: i, end: i + 1, extra: true})
-				s.render(j, &j.work.stretches[len(j.work.stretches)-1], i)
-			}
+			s.renderExtra(j, i)
 		}
 	}
 	if len(cells) == len(j.cells) {

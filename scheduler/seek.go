@@ -205,10 +205,15 @@ func (s *Scheduler) speculate(j *openJob) {
 	if next.left < soon+wait {
 		return
 	}
+	s.renderExtra(j, next.cell)
+}
+
+// renderExtra renders a cell that this node does not hold, if an engine is ready.
+func (s *Scheduler) renderExtra(j *openJob, cell uint32) {
 	s.prepare(j)
 	if j.work.ready {
-		j.work.stretches = append(j.work.stretches, stretch{next: next.cell, end: next.cell + 1, extra: true})
-		s.render(j, &j.work.stretches[len(j.work.stretches)-1], next.cell)
+		j.work.stretches = append(j.work.stretches, stretch{next: cell, end: cell + 1, extra: true})
+		s.render(j, &j.work.stretches[len(j.work.stretches)-1], cell)
 	}
 }
 
