@@ -100,13 +100,13 @@ func TestStrangers(t *testing.T) {
 	if j == nil {
 		t.Fatal("the honest job is gone")
 	}
-	if n := len(s.peers); n > maxPeers {
+	if n := s.peers.len(); n > maxPeers {
 		t.Errorf("%d peers", n)
 	}
 	if n := len(s.jobs) + len(s.offered); n > maxJobs {
 		t.Errorf("%d jobs", n)
 	}
-	if n := len(j.members); n > maxMembers {
+	if n := j.members.len(); n > maxMembers {
 		t.Errorf("%d members", n)
 	}
 	for i := range j.cells {

@@ -114,7 +114,7 @@ func (s *Scheduler) sampleOf(j *openJob, m *member, parties int) []drawn {
 func (s *Scheduler) parties(j *openJob) int {
 	n := 0
 	if j.open > 0 {
-		for _, m := range j.members {
+		for _, m := range j.members.list {
 			if !m.out && (len(m.drawn) > 0 || s.heldBy(j, m.id).cells > 0) {
 				n++
 			}
@@ -127,7 +127,7 @@ func (s *Scheduler) parties(j *openJob) int {
 func (s *Scheduler) nextCheck(j *openJob) (cell uint32, ok bool) {
 	c := &j.mine.checks
 	parties := s.parties(j)
-	for _, m := range j.members {
+	for _, m := range j.members.list {
 		if len(m.drawn) == 0 {
 			continue
 		}
@@ -153,7 +153,7 @@ func (s *Scheduler) awaitsChecks(j *openJob) bool {
 func (s *Scheduler) unfinishedChecks(j *openJob) int {
 	c := &j.mine.checks
 	n, parties := 0, s.parties(j)
-	for _, m := range j.members {
+	for _, m := range j.members.list {
 		if len(m.drawn) > 0 {
 			for _, d := range s.sampleOf(j, m, parties) {
 				if c.found[d.cell] == unchecked {
@@ -327,7 +327,7 @@ func (c *cell) copied(output job.CID, by []job.PeerID) bool {
 // doubtful reports whether a peer only has a copy of an output, of which nobody whose
 // work counts is known to have rendered it, though somebody's work does not.
 func (j *openJob) doubtful(cell uint32, d *done) bool {
-	return d.copy && !j.vouched(cell, d.output) && slices.ContainsFunc(j.members, func(m *member) bool { return m.revoked.Msg != nil })
+	return d.copy && !j.vouched(cell, d.output) && slices.ContainsFunc(j.members.list, func(m *member) bool { return m.revoked.Msg != nil })
 }
 
 // notChecked lets a check wait that has come to nothing. After some tries it is done
@@ -352,7 +352,7 @@ func (s *Scheduler) notChecked(j *openJob, ev Checked) {
 
 // commendAll notes the good work of those who have rendered a job that is over.
 func (s *Scheduler) commendAll(j *openJob) {
-	for _, m := range j.members {
+	for _, m := range j.members.list {
 		cells := uint32(0)
 		for _, d := range m.drawn {
 			if j.mine.checks.found[d.cell] == right {

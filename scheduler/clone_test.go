@@ -64,13 +64,30 @@ func copyInto(to, from reflect.Value) {
 			writable(to).Set(readable(from))
 			return
 		}
+		indexed, _ := writable(to).Addr().Interface().(interface{ reindex() })
 		for i := range from.NumField() {
-			copyInto(to.Field(i), from.Field(i))
+			if indexed == nil || from.Field(i).Kind() != reflect.Map {
+				copyInto(to.Field(i), from.Field(i))
+			}
+		}
+		if indexed != nil {
+			indexed.reindex()
 		}
 	case reflect.Map:
 		panic("a map in the state: its order would show")
 	default:
 		writable(to).Set(readable(from))
+	}
+}
+
+// reindex makes the index, which points into the list.
+func (d *directory[T]) reindex() {
+	if d.ids == nil {
+		return // nobody was ever added
+	}
+	d.byID = make(map[job.PeerID]*T)
+	for i, id := range d.ids {
+		d.byID[id] = d.list[i]
 	}
 }
 
@@ -110,7 +127,7 @@ func writable(v reflect.Value) reflect.Value {
 }
 
 // fields that only count, or that follow from others.
-var unhashed = map[string]bool{"now": true, "wake": true, "out": true, "learned": true, "memo": true, "tally": true, "holding": true, "weight": true, "grid": true, "records": true}
+var unhashed = map[string]bool{"now": true, "wake": true, "out": true, "learned": true, "memo": true, "tally": true, "holding": true, "ids": true, "byID": true, "weight": true, "grid": true, "records": true}
 
 var durationType = reflect.TypeFor[time.Duration]()
 

@@ -87,7 +87,7 @@ func (s *Scheduler) forgetRates() {
 
 func (s *Scheduler) measureRates(j *openJob) (rate float64, known bool) {
 	var rates []float64
-	for _, m := range j.members {
+	for _, m := range j.members.list {
 		if m.rate > 0 && m.id != s.self {
 			slots, speed := s.size(j, m.id)
 			rates = append(rates, m.rate/(slots*speed))
@@ -135,7 +135,7 @@ type load struct {
 func (s *Scheduler) loads(j *openJob) []load {
 	s.count(j)
 	var out []load
-	for _, m := range j.members {
+	for _, m := range j.members.list {
 		if m.holding.cells > 0 && m.id != s.self {
 			h := s.heldBy(j, m.id)
 			out = append(out, load{peer: m.id, weight: h.weight, cells: h.cells, first: h.low, last: h.end - 1})

@@ -105,7 +105,7 @@ func (s *Scheduler) failedBy(j *openJob, peer job.PeerID, cell uint32, cause job
 // renderedElsewhere reports whether others than a peer have finished cells of a
 // job: when nobody has, the job may be what is broken.
 func (s *Scheduler) renderedElsewhere(j *openJob, peer job.PeerID) bool {
-	return slices.ContainsFunc(j.members, func(m *member) bool { return m.id != peer && m.finished })
+	return slices.ContainsFunc(j.members.list, func(m *member) bool { return m.id != peer && m.finished })
 }
 
 // sitOut leaves a peer out of a job for a while, each time for twice as long.
@@ -151,7 +151,7 @@ func (s *Scheduler) hopeless(j *openJob) bool {
 		return false
 	}
 	fatal := 0
-	for _, m := range j.members {
+	for _, m := range j.members.list {
 		if m.fatal && m.revoked.Msg == nil {
 			fatal++
 		}
@@ -177,7 +177,7 @@ func (s *Scheduler) hopeless(j *openJob) bool {
 
 // others reports whether a node other than this one may still try a cell.
 func (s *Scheduler) others(j *openJob, cell uint32) bool {
-	for _, p := range s.peers {
+	for _, p := range s.peers.list {
 		if p.advert == nil || !s.there(p.id) || j.out(p.id) || j.cells[cell].failedOn(p.id) {
 			continue
 		}

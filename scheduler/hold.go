@@ -35,8 +35,11 @@ func (s *Scheduler) keepCopies(j *openJob) {
 			s.notKept(j, f.cell, f.output, false)
 		}
 	}
+	if s.leaving || !k.finishing && s.alive(j.submitter) {
+		return
+	}
 	finished := s.count(j).finished
-	if s.leaving || !k.finishing && (len(finished) == 0 || s.alive(j.submitter)) || !s.due(k.nextAt) {
+	if !k.finishing && len(finished) == 0 || !s.due(k.nextAt) {
 		return
 	}
 	k.nextAt = s.now + s.times.Progress
@@ -90,7 +93,7 @@ func (s *Scheduler) holders(j *openJob, i uint32) (have []job.PeerID, since time
 func (s *Scheduler) keepPlace(j *openJob, i uint32) int {
 	mine := job.Rank(j.id, i, s.self)
 	n := 0
-	for _, p := range s.peers {
+	for _, p := range s.peers.list {
 		has := slices.ContainsFunc(j.cells[i].done, func(d done) bool { return d.peer == p.id })
 		if !has && p.advert != nil && s.alive(p.id) && s.maySuit(p.advert, j.manifest.Need) == nil && job.Rank(j.id, i, p.id) < mine {
 			n++
@@ -242,7 +245,7 @@ func (s *Scheduler) finish(ev Finish) {
 	}
 	j.keep.finishing, j.keep.since, j.keep.nextAt = true, s.now, s.now
 	s.recordJob(j)
-	for _, p := range s.peers { // who has what the submitter had collected?
+	for _, p := range s.peers.list { // who has what the submitter had collected?
 		s.miss(p.id)
 	}
 }

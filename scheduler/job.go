@@ -3,7 +3,6 @@
 package scheduler
 
 import (
-	"slices"
 	"time"
 
 	"meshnode/job"
@@ -26,11 +25,11 @@ type openJob struct {
 
 	cells    []cell
 	tally    tally
-	failing  []uint32  // cells that have failed somewhere
-	open     int       // cells not collected
-	typical  float64   // speed of the roster; see relative
-	heaviest float64   // weight of a cell
-	members  []*member // by peer id
+	failing  []uint32 // cells that have failed somewhere
+	open     int      // cells not collected
+	typical  float64  // speed of the roster; see relative
+	heaviest float64  // weight of a cell
+	members  directory[member]
 
 	collected job.Signed  // the fullest Collected of the submitter in this epoch; Msg nil: none
 	epoch     uint32      // of the submitter's Collected
@@ -121,24 +120,15 @@ func (j *openJob) frame(cell uint32) uint32 {
 	return j.frames
 }
 
-func (j *openJob) member(id job.PeerID) *member {
-	if i, ok := search(j.members, id, func(m *member) job.PeerID { return m.id }); ok {
-		return j.members[i]
-	}
-	return nil
-}
+func (j *openJob) member(id job.PeerID) *member { return j.members.find(id) }
 
 // meet returns the member, remembered from now on if there is room; else nil.
 func (j *openJob) meet(id job.PeerID) *member {
-	i, ok := search(j.members, id, func(m *member) job.PeerID { return m.id })
-	if ok {
-		return j.members[i]
+	m := j.members.find(id)
+	if m == nil && j.members.len() < maxMembers {
+		m = &member{id: id}
+		j.members.add(id, m)
 	}
-	if len(j.members) >= maxMembers {
-		return nil
-	}
-	m := &member{id: id}
-	j.members = slices.Insert(j.members, i, m)
 	return m
 }
 
@@ -160,7 +150,7 @@ func (j *openJob) inGrid(r job.Range) bool { return r.Len() > 0 && int(r.B) <= l
 // beginAgain notes that cells are open again that were collected: nobody was to work
 // on them meanwhile.
 func (j *openJob) beginAgain(now time.Duration) {
-	for _, m := range j.members {
+	for _, m := range j.members.list {
 		if m.worked > 0 {
 			m.worked = now
 		}

@@ -45,7 +45,7 @@ func (s *Scheduler) lostCollected(j *openJob, cells []uint32) {
 	if len(pages) == 0 {
 		return
 	}
-	for _, m := range j.members { // it may have said Done of what was not missing then
+	for _, m := range j.members.list { // it may have said Done of what was not missing then
 		s.miss(m.id)
 	}
 	j.beginAgain(s.now)

@@ -71,7 +71,7 @@ func (s *Scheduler) fetchManifests() {
 func (s *Scheduler) sources(submitter job.PeerID) []job.PeerID {
 	const most = 8
 	from := []job.PeerID{submitter}
-	for _, p := range s.peers {
+	for _, p := range s.peers.list {
 		if p.id != submitter && s.there(p.id) && p.advert != nil && len(from) < most {
 			from = append(from, p.id)
 		}

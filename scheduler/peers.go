@@ -4,7 +4,6 @@ package scheduler
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"meshnode/job"
@@ -25,27 +24,20 @@ type peer struct {
 	missed bool          // it may know what we do not: pull
 }
 
-func (s *Scheduler) peer(id job.PeerID) *peer {
-	if i, ok := search(s.peers, id, func(p *peer) job.PeerID { return p.id }); ok {
-		return s.peers[i]
-	}
-	return nil
-}
+func (s *Scheduler) peer(id job.PeerID) *peer { return s.peers.find(id) }
 
 // meet returns the peer, remembered from now on if there is room; else nil.
 func (s *Scheduler) meet(id job.PeerID) *peer {
-	i, ok := search(s.peers, id, func(p *peer) job.PeerID { return p.id })
-	if ok {
-		return s.peers[i]
+	if p := s.peer(id); p != nil {
+		return p
 	}
-	if id == s.self || len(s.peers) >= maxPeers && !s.dropStranger() {
+	if id == s.self || s.peers.len() >= maxPeers && !s.dropStranger() {
 		return nil
 	}
 	p := &peer{id: id, heard: s.now}
 	before := s.ttl()
 	s.silentAt = min(s.silentAt, s.now+s.times.TTL)
-	i, _ = search(s.peers, id, func(p *peer) job.PeerID { return p.id })
-	s.peers = slices.Insert(s.peers, i, p)
+	s.peers.add(id, p)
 	for _, j := range s.jobs {
 		if m := j.member(id); m != nil && m.finished || s.ttl() != before { // what it has finished may be had again
 			j.tally.epoch++
@@ -56,9 +48,9 @@ func (s *Scheduler) meet(id job.PeerID) *peer {
 
 // dropStranger makes room by forgetting a peer that is not there.
 func (s *Scheduler) dropStranger() bool {
-	for i, p := range s.peers {
+	for i, p := range s.peers.list {
 		if p.left || p.advert == nil && p.silent {
-			s.peers = slices.Delete(s.peers, i, i+1)
+			s.peers.remove(i)
 			s.forgetStatus()
 			return true
 		}
@@ -127,7 +119,7 @@ func (s *Scheduler) notice() {
 		return
 	}
 	s.silentAt = forever
-	for _, p := range s.peers {
+	for _, p := range s.peers.list {
 		if p.left || p.silent {
 			continue
 		}
@@ -145,12 +137,12 @@ func (s *Scheduler) notice() {
 // square.
 func (s *Scheduler) every() time.Duration {
 	const slowest = 5
-	return s.times.Progress * time.Duration(min(max(len(s.peers), largeMesh), slowest*largeMesh)) / largeMesh
+	return s.times.Progress * time.Duration(min(max(s.peers.len(), largeMesh), slowest*largeMesh)) / largeMesh
 }
 
 // ttl is the time for which a claim lasts without being repeated.
 func (s *Scheduler) ttl() time.Duration {
-	if len(s.peers) > largeMesh {
+	if s.peers.len() > largeMesh {
 		return max(2*s.times.TTL, 5*s.every())
 	}
 	return s.times.TTL
@@ -190,7 +182,7 @@ func (s *Scheduler) name(id job.PeerID) string {
 // render any more are given back.
 func (s *Scheduler) resources(a *job.Advert) {
 	s.advert = *a
-	for _, p := range s.peers {
+	for _, p := range s.peers.list {
 		if p.advert != nil && !p.left {
 			s.compare(a.Environments, p.advert.Environments, p.id)
 		}

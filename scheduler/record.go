@@ -164,7 +164,7 @@ func (s *Scheduler) recordJob(j *openJob) {
 	r := JobRecord{Offer: *j.offer, Manifest: block, Raw: j.offerRaw, Lives: j.lives, Finishing: j.keep.finishing}
 	if j.own() {
 		r.LocalSlots, r.Epoch, r.Trust, r.Secret = j.mine.localSlots, j.epoch, j.mine.checks.trust, j.mine.checks.secret
-		for _, m := range j.members {
+		for _, m := range j.members.list {
 			if word, ok := m.revoked.Msg.(*job.Revoked); ok {
 				r.Revoked = append(r.Revoked, RevokedRecord{word.Peer, word.Reason})
 			}

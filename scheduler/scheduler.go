@@ -100,7 +100,7 @@ type Scheduler struct {
 	wake time.Duration // earliest moment at which something is due
 	out  []Action
 
-	peers   []*peer     // by id
+	peers   directory[peer]
 	plans   []*planning // own jobs not offered yet
 	offered []*offered  // offers whose manifest is not here yet
 	jobs    []*openJob  // in order of arrival
@@ -178,7 +178,7 @@ func (s *Scheduler) Deadline() (time.Duration, bool) {
 }
 
 func (s *Scheduler) handle(ev Event) {
-	if _, hearsay := ev.(Received); hearsay && len(s.peers) > smallMesh {
+	if _, hearsay := ev.(Received); hearsay && s.peers.len() > smallMesh {
 		s.curious = true
 	} else {
 		s.eager = true

@@ -17,7 +17,7 @@ func (s *Scheduler) seekSoon() {
 		return
 	}
 	s.eager, s.curious = false, false
-	s.seekAt = s.now + min(time.Duration(len(s.peers))*2*time.Millisecond, maxPause)
+	s.seekAt = s.now + min(time.Duration(s.peers.len())*2*time.Millisecond, maxPause)
 	s.seek()
 }
 
@@ -86,7 +86,7 @@ func (s *Scheduler) canPrepare(j *openJob) bool {
 func (s *Scheduler) place(j *openJob, cell uint32) int {
 	mine := int(s.doneIn(j, s.self, cell))
 	n := 0
-	for _, p := range s.peers {
+	for _, p := range s.peers.list {
 		if n >= maxAdoptRank {
 			break
 		}
@@ -221,7 +221,7 @@ func (s *Scheduler) renderExtra(j *openJob, cell uint32) {
 // none, come before this node.
 func (s *Scheduler) helpTurn(j *openJob) int {
 	n := 0
-	for _, p := range s.peers {
+	for _, p := range s.peers.list {
 		if p.id > s.self {
 			break
 		}

@@ -99,13 +99,13 @@ func (s *Scheduler) jobStatus(j *openJob) JobStatus {
 		}
 	}
 	framesPerWeight := float64(st.Frames) / weight
-	for _, m := range j.members {
+	for _, m := range j.members.list {
 		if m.out {
 			share(m.id)
 		}
 	}
 	total := 0.0
-	for _, m := range j.members {
+	for _, m := range j.members.list {
 		p := shares[m.id]
 		if p == nil {
 			continue

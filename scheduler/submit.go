@@ -110,7 +110,7 @@ func (s *Scheduler) mustered(c *planning) bool {
 	able := func(p *peer) bool {
 		return !p.left && p.advert != nil && p.advert.Slots > 0 && s.maySuit(p.advert, c.need) == nil
 	}
-	for _, p := range s.peers {
+	for _, p := range s.peers.list {
 		if _, answered := search(c.ready, p.id, func(m job.Member) job.PeerID { return m.Peer }); able(p) && !answered {
 			return s.due(c.calledAt + s.times.Muster)
 		}
@@ -418,7 +418,7 @@ func (s *Scheduler) collectedWords(j *openJob) []*job.Collected {
 // cannot.
 func (s *Scheduler) able(j *openJob) (able bool, reasons []string) {
 	able = s.canWork(j)
-	for _, p := range s.peers {
+	for _, p := range s.peers.list {
 		if p.advert == nil || !s.there(p.id) {
 			continue
 		}

@@ -21,9 +21,9 @@ func (s *Scheduler) pullRegularly() {
 	}
 	s.nextPull = s.now + s.times.Pull
 	s.wakeAt(s.nextPull)
-	for range s.peers {
-		s.pullTurn = (s.pullTurn + 1) % len(s.peers)
-		if p := s.peers[s.pullTurn]; s.there(p.id) {
+	for range s.peers.list {
+		s.pullTurn = (s.pullTurn + 1) % s.peers.len()
+		if p := s.peers.list[s.pullTurn]; s.there(p.id) {
 			s.pull(p)
 			return
 		}
@@ -43,7 +43,7 @@ func (s *Scheduler) pullMissing() {
 			pulls++
 		}
 	}
-	for _, p := range s.peers {
+	for _, p := range s.peers.list {
 		if p.missed = p.missed && s.there(p.id); !p.missed {
 			continue
 		}
@@ -109,7 +109,7 @@ func (s *Scheduler) state(id uint64, from job.PeerID, pull *job.Pull) {
 		} else if j.collected.Msg != nil {
 			add(j.submitter, j.collected.Msg, j.collected.Raw)
 		}
-		for _, m := range j.members {
+		for _, m := range j.members.list {
 			if m.revoked.Msg != nil {
 				add(m.revoked.From, m.revoked.Msg, m.revoked.Raw)
 			}
