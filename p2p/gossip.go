@@ -71,6 +71,7 @@ func newGossip(ctx context.Context, h host.Host, proto protocol.ID, topicName fu
 	ps, err := pubsub.NewGossipSub(ctx, h,
 		pubsub.WithGossipSubProtocols([]protocol.ID{proto}, features),
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictSign),
+		pubsub.WithGossipSubParams(sparse()),
 		pubsub.WithFloodPublish(true), // else what is published within a second of a join is lost
 		pubsub.WithMaxMessageSize(job.MaxMessage+gossipOverhead),
 		pubsub.WithMaxControlMessageSize(job.MaxMessage),
@@ -89,6 +90,15 @@ func newGossip(ctx context.Context, h host.Host, proto protocol.ID, topicName fu
 		}
 	}
 	return g, nil
+}
+
+// sparse returns gossipsub's parameters with fewer neighbors to pass messages on to:
+// authors send theirs to everybody that they are connected to, and most of what
+// neighbors pass on is known already.
+func sparse() pubsub.GossipSubParams {
+	p := pubsub.DefaultGossipSubParams()
+	p.D, p.Dlo, p.Dhi, p.Dscore, p.Dout = 4, 3, 6, 3, 1
+	return p
 }
 
 func (g *gossip) join(ctx context.Context, ps *pubsub.PubSub, name Topic, full string, bit reach) error {

@@ -80,7 +80,7 @@ const (
 	maxAdoptRank  = 10                     // after so many steps anybody adopts
 	smallMesh     = 8                      // peers up to which everything heard is looked at at once
 	largeMesh     = 32                     // peers above which claims are repeated less often
-	maxPulls      = 4                      // pulls under way
+	maxPulls      = 4                      // pulls under way, while they are answered
 	maxPause      = 250 * time.Millisecond // between looks for work in a large mesh
 	forever       = time.Duration(math.MaxInt64)
 	idleFor       = 3  // Progress intervals for which a peer's word on its free slots holds
@@ -125,7 +125,9 @@ type Scheduler struct {
 	silentAt     time.Duration // no peer can have fallen silent before
 	nextProgress time.Duration
 	nextPull     time.Duration
-	missing      bool // some peer is to be pulled from
+	missing      bool          // some peer is to be pulled from
+	pullPause    time.Duration // after a pull that was not answered
+	pullAfter    time.Duration
 
 	eager, curious bool // see seekSoon
 	seekAt         time.Duration
@@ -328,8 +330,12 @@ func (s *Scheduler) remember(e ended) {
 // ask sends a request whose answer comes with the returned id.
 func (s *Scheduler) ask(to job.PeerID, about job.ID, msg job.Message) uint64 {
 	s.lastID++
-	s.waiting = append(s.waiting, request{s.lastID, to, about, s.now + 5*s.times.Answer})
-	s.do(Request{ID: s.lastID, To: to, Msg: msg, Within: s.times.Answer})
+	within := s.times.Answer
+	if about == "" { // a State is large, and who has the time that it takes to make one need not hurry
+		within *= 4
+	}
+	s.waiting = append(s.waiting, request{s.lastID, to, about, s.now + within + 4*s.times.Answer})
+	s.do(Request{ID: s.lastID, To: to, Msg: msg, Within: within})
 	return s.lastID
 }
 

@@ -31,12 +31,17 @@ func (s *Scheduler) pullRegularly() {
 }
 
 // pullMissing pulls from those that may know what this node does not, some at a
-// time.
+// time; one, and less and less often, while they do not answer. Who has too much to do
+// to answer loses messages, and more pulls for what was lost would keep it so.
 func (s *Scheduler) pullMissing() {
-	if !s.missing {
+	if !s.missing || !s.due(s.pullAfter) {
 		return
 	}
 	s.missing = false
+	most := maxPulls
+	if s.pullPause > 0 {
+		most = 1
+	}
 	pulls := 0
 	for _, r := range s.waiting {
 		if r.job == "" {
@@ -48,7 +53,7 @@ func (s *Scheduler) pullMissing() {
 			continue
 		}
 		s.missing = true
-		if pulls < maxPulls && (p.pulled == 0 || s.due(p.pulled+s.times.Retry)) {
+		if pulls < most && (p.pulled == 0 || s.due(p.pulled+s.times.Retry)) {
 			s.pull(p)
 			pulls++
 		}
@@ -136,7 +141,14 @@ func (s *Scheduler) state(id uint64, from job.PeerID, pull *job.Pull) {
 func (s *Scheduler) pulled(from job.PeerID, ev Answered) {
 	state, ok := ev.Msg.(*job.State)
 	if !ok {
+		if s.now >= s.pullAfter {
+			s.pullPause = min(max(2*s.pullPause, s.times.Retry), s.times.Pull)
+			s.pullAfter = s.now + s.pullPause
+		}
 		return
+	}
+	if s.pullPause /= 2; s.pullPause < s.times.Retry {
+		s.pullPause = 0
 	}
 	before := s.learned
 	for _, f := range ev.Facts {

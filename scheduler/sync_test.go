@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+
+package scheduler
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"meshnode/job"
+)
+
+// TestPullsUnanswered: who has no time to answer is not asked again and again, by
+// everybody at once; and all are asked soon when they answer.
+func TestPullsUnanswered(t *testing.T) {
+	const peers = 50
+	s := New(Config{Self: "self"})
+	now := time.Duration(0)
+	asked := make(map[job.PeerID]bool)
+	// run lets time pass, and returns how many pulls were sent, and the most at a time.
+	run := func(span time.Duration, first []Action, answer job.Message) (pulls, most int) {
+		type pull struct {
+			Request
+			end time.Duration
+		}
+		var open []pull
+		take := func(actions []Action) {
+			for _, a := range actions {
+				if r, ok := a.(Request); ok {
+					pulls++
+					asked[r.To] = true
+					open = append(open, pull{r, now + r.Within})
+				}
+			}
+			most = max(most, len(open))
+		}
+		take(first)
+		for end := now + span; now < end; now += 100 * time.Millisecond {
+			for len(open) > 0 && (answer != nil || now >= open[0].end) {
+				p := open[0]
+				open = open[1:]
+				take(s.Step(now, Answered{ID: p.ID, Signed: job.Signed{From: p.To, Msg: answer}}))
+			}
+			take(s.Step(now, Tick{}))
+		}
+		return pulls, most
+	}
+
+	var joined []Action
+	for i := range peers {
+		joined = append(joined, s.Step(now, PeerJoined{Peer: job.PeerID(fmt.Sprint("peer", i)), Advert: &job.Advert{}})...)
+	}
+	pulls, most := run(2*time.Minute, joined, nil)
+	if pulls > 12 || pulls < 6 {
+		t.Errorf("%d pulls in two minutes, of peers that do not answer", pulls)
+	}
+	if most > maxPulls {
+		t.Errorf("%d pulls at a time", most)
+	}
+	run(time.Minute, nil, &job.State{})
+	if len(asked) != peers {
+		t.Errorf("%d of %d peers are asked in the minute in which they answer", len(asked), peers)
+	}
+}
