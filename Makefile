@@ -46,7 +46,7 @@ help:
 	@echo 'make sim            many simulated meshes (SEEDS=n), and every course of some small ones'
 	@echo 'make chaos          many films on real nodes while things go wrong at random (JOBS=n, SEED=n)'
 	@echo 'make soak           1,000 jobs, and 40 films, on the same nodes: does anything grow? (JOBS=n, FILMS=n)'
-	@echo 'make swarm          many nodes in one process, over libp2p (NODES=n, FRAME=100ms)'
+	@echo 'make swarm          many nodes in one process, over libp2p (NODES=n, FRAME=100ms, SLOW=1)'
 	@echo 'make mutate         a film after each of many edits, against stock Manim; how much is rendered again'
 	@echo 'make fuzz           each fuzz target for FUZZTIME ($(FUZZTIME))'
 	@echo 'make conformance    compare with stock Manim over the gallery in $(SHARED) (SCENES=..., KIND=auto or png)'
@@ -90,7 +90,7 @@ soak: setup-for-test
 	go test -count=1 -timeout 0 ./e2e -run 'TestSoak$$' -soak $(or $(FILMS),40) -v
 
 swarm:
-	go test -count=1 -timeout 30m ./node -run 'TestSwarm$$' -swarm $(or $(NODES),30) -swarm.frame $(or $(FRAME),100ms) -v
+	go test -count=1 -timeout 30m ./node -run 'TestSwarm$$' -swarm $(or $(NODES),30) -swarm.frame $(or $(FRAME),100ms) -swarm.slow $(or $(SLOW),1) -v
 
 sim:
 	go test -count=1 -timeout 60m ./scheduler -run 'TestExplore$$' -full

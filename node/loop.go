@@ -50,7 +50,7 @@ func (n *Node) live(records map[string][]byte, redo []scheduler.Event) (undone [
 	var end context.CancelFunc
 	n.life, end = context.WithCancel(n.ctx)
 	defer end()
-	s := scheduler.New(scheduler.Config{Self: n.self})
+	s := scheduler.New(scheduler.Config{Self: n.self, Times: n.parts.Times})
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	step := func(events []scheduler.Event) error {

@@ -31,6 +31,7 @@ type Parts struct {
 	Journal  Journal                           // nil: none is kept
 	Advert   job.Advert                        // what this node says of itself, before the renderer is known
 	Free     func() (bytes uint64, known bool) // on the disk that the node fills; nil: not known
+	Times    scheduler.Times                   // of the protocol; zero ones are its own. A replay knows no others
 	OwnFirst bool                              // nothing is done for others while a job of this node goes on, from its start on
 	Log      *slog.Logger
 }

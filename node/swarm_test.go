@@ -27,6 +27,7 @@ import (
 var (
 	swarmFlag = flag.Int("swarm", 0, "number of nodes of TestSwarm")
 	frameFlag = flag.Duration("swarm.frame", 100*time.Millisecond, "for which each renders a frame; many nodes on few cores need long to verify each other's messages")
+	slowFlag  = flag.Int("swarm.slow", 1, "so many times as long as usual a node waits before it says or asks something again, or takes a silent peer for gone")
 )
 
 // counted is a network that counts what its node sends.
@@ -46,6 +47,12 @@ func (c counted) Request(ctx context.Context, to job.PeerID, data []byte) ([]byt
 	c.messages.Add(1)
 	c.bytes.Add(int64(len(data) + len(answer)))
 	return answer, err
+}
+
+// slowTimes returns the times of the protocol by -swarm.slow.
+func slowTimes() scheduler.Times {
+	s := time.Duration(*slowFlag) * time.Second
+	return scheduler.Times{Progress: s, TTL: 10 * s, ClaimWait: 2 * s, Repeat: 10 * s, Pull: 15 * s, Grace: 5 * s, Answer: s, Retry: 2 * s}
 }
 
 // TestSwarm puts many nodes, over libp2p on loopback, into this process, and measures a
@@ -71,7 +78,7 @@ func TestSwarm(t *testing.T) {
 	for i := range count {
 		host, store := onLoopback(t)
 		n, err := New(Parts{
-			Network: counted{host, &messages, &sent}, Store: store, Renderer: &synthetic.Renderer{Scratch: t.TempDir(), Slow: *frameFlag}, Records: new(MemoryRecords),
+			Network: counted{host, &messages, &sent}, Store: store, Renderer: &synthetic.Renderer{Scratch: t.TempDir(), Slow: *frameFlag}, Records: new(MemoryRecords), Times: slowTimes(),
 			Advert: job.Advert{Name: fmt.Sprintf("node%d", i), Slots: 1, Speed: 1}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		})
 		if err == nil {

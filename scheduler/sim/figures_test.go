@@ -31,7 +31,8 @@ var (
 
 // row is one mesh to be measured. Each node has one slot, of a speed between 0.35
 // and 2.8, evenly on a logarithmic scale. All nodes together need 100 s for the
-// job; its cells take 2.5 s at speed 1. Walking through the whole of it takes a
+// job; its cells take 2.5 s at speed 1, those of 1,000 nodes 10 s: each node knows of
+// all cells, and all nodes are in one memory. Walking through the whole of it takes a
 // share of the time that rendering it takes at speed 1.
 type row struct {
 	nodes       int
@@ -54,7 +55,15 @@ type figure struct {
 	worst      float64 // ratio
 }
 
-const jobSeconds, cellSeconds, cellFrames = 100.0, 2.5, 60
+const jobSeconds, cellFrames = 100.0, 60
+
+// cellSeconds returns how long a node of speed 1 needs for a cell.
+func (r row) cellSeconds() float64 {
+	if r.nodes < 1000 {
+		return 2.5
+	}
+	return 10
+}
 
 // script makes the mesh of a row, and returns until when each node is there.
 func (r row) script(seed uint64) (*sim.Script, map[int]float64) {
@@ -70,10 +79,10 @@ func (r row) script(seed uint64) (*sim.Script, map[int]float64) {
 		speed += n.Speed
 		s.Nodes = append(s.Nodes, n)
 	}
-	cells := int(jobSeconds * speed / cellSeconds)
+	cells := int(jobSeconds * speed / r.cellSeconds())
 	j := sim.Job{
-		At: 2 * time.Second, FPS: 60, Bytes: 1 << 20, Frame: time.Second * 25 / 10 / cellFrames,
-		Walk: time.Duration(r.walk * float64(cells) * cellSeconds * float64(time.Second)),
+		At: 2 * time.Second, FPS: 60, Bytes: 1 << 20, Frame: time.Duration(r.cellSeconds() / cellFrames * float64(time.Second)),
+		Walk: time.Duration(r.walk * float64(cells) * r.cellSeconds() * float64(time.Second)),
 	}
 	for range cells {
 		j.Plays = append(j.Plays, job.Play{Frames: cellFrames})
@@ -96,10 +105,10 @@ func (r row) script(seed uint64) (*sim.Script, map[int]float64) {
 	return s, until
 }
 
-// least returns the earliest time by which a plan can end: ideal without walks,
+// leastTimes returns the earliest time by which a plan can end: ideal without walks,
 // and bound with them, when slow nodes come first and each walks to its place.
-func leastTimes(s *sim.Script, until map[int]float64, walk float64) (ideal, bound float64) {
-	work := float64(len(s.Jobs[0].Plays)) * cellSeconds
+func (r row) leastTimes(s *sim.Script, until map[int]float64) (ideal, bound float64) {
+	work := float64(len(s.Jobs[0].Plays)) * r.cellSeconds()
 	nodes := slices.Clone(s.Nodes[1:])
 	slices.SortFunc(nodes, func(a, b sim.Node) int { return int(math.Copysign(1, a.Speed-b.Speed)) })
 	nodes = append(nodes, s.Nodes[0]) // its walk is over when the job begins
@@ -129,7 +138,7 @@ func leastTimes(s *sim.Script, until map[int]float64, walk float64) (ideal, boun
 		}
 		return high
 	}
-	return solve(0), solve(walk)
+	return solve(0), solve(r.walk)
 }
 
 func (r row) measure(t *testing.T, seeds uint64) (f figure) {
@@ -140,7 +149,7 @@ func (r row) measure(t *testing.T, seeds uint64) (f figure) {
 		if err := s.Run(); err != nil {
 			t.Fatalf("%v, seed %d: %v", r, seed, err)
 		}
-		ideal, bound := leastTimes(script, until, r.walk)
+		ideal, bound := r.leastTimes(script, until)
 		result := s.Results()[0]
 		ratio := result.Makespan.Seconds() / ideal
 		share := 1 / float64(seeds)
