@@ -3,6 +3,7 @@
 package scheduler
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -409,15 +410,7 @@ func (s *Scheduler) receive(m job.Signed) {
 
 // search finds an entry of a slice sorted by peer id.
 func search[T any](list []T, id job.PeerID, key func(T) job.PeerID) (int, bool) {
-	low, end := 0, len(list)
-	for low < end { // one comparison a turn: it is what large meshes do most
-		if mid := (low + end) / 2; key(list[mid]) < id {
-			low = mid + 1
-		} else {
-			end = mid
-		}
-	}
-	return low, low < len(list) && key(list[low]) == id
+	return slices.BinarySearchFunc(list, id, func(x T, id job.PeerID) int { return cmp.Compare(key(x), id) })
 }
 
 func seconds(f float64) time.Duration {
