@@ -75,6 +75,7 @@ func (s *Scheduler) peerJoined(ev PeerJoined) {
 		return
 	}
 	s.miss(p.id)
+	s.pullAfter = s.now
 	for _, c := range s.plans {
 		c.callAt = min(c.callAt, s.now)
 	}

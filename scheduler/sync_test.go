@@ -57,8 +57,12 @@ func TestPullsUnanswered(t *testing.T) {
 	if most > maxPulls {
 		t.Errorf("%d pulls at a time", most)
 	}
+	back := s.Step(now, PeerJoined{Peer: "back", Advert: &job.Advert{}})
+	if pulls, _ := run(100*time.Millisecond, back, nil); pulls != 1 {
+		t.Errorf("%d pulls at once when a peer joins", pulls)
+	}
 	run(time.Minute, nil, &job.State{})
-	if len(asked) != peers {
-		t.Errorf("%d of %d peers are asked in the minute in which they answer", len(asked), peers)
+	if len(asked) != peers+1 {
+		t.Errorf("%d of %d peers are asked in the minute in which they answer", len(asked), peers+1)
 	}
 }
