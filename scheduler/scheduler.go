@@ -328,13 +328,9 @@ func (s *Scheduler) remember(e ended) {
 	}
 }
 
-// ask sends a request whose answer comes with the returned id.
-func (s *Scheduler) ask(to job.PeerID, about job.ID, msg job.Message) uint64 {
+// ask sends a request whose answer comes with the returned id, within some time.
+func (s *Scheduler) ask(to job.PeerID, about job.ID, msg job.Message, within time.Duration) uint64 {
 	s.lastID++
-	within := s.times.Answer
-	if about == "" { // a State is large, and who has the time that it takes to make one need not hurry
-		within *= 4
-	}
 	s.waiting = append(s.waiting, request{s.lastID, to, about, s.now + within + 4*s.times.Answer})
 	s.do(Request{ID: s.lastID, To: to, Msg: msg, Within: within})
 	return s.lastID

@@ -167,7 +167,7 @@ func (s *Scheduler) askForSplit(j *openJob) bool {
 
 func (s *Scheduler) requestSplit(j *openJob, m *member) {
 	m.askAfter = s.now + s.times.Retry
-	j.work.asking = s.ask(m.id, j.id, &job.Split{Job: j.id, Slots: uint32(s.slotsFor(j)), Speed: s.advert.Speed})
+	j.work.asking = s.ask(m.id, j.id, &job.Split{Job: j.id, Slots: uint32(s.slotsFor(j)), Speed: s.advert.Speed}, s.times.Answer)
 }
 
 // granted takes the answer to a Split; nil when there was none.

@@ -82,7 +82,7 @@ func (s *Scheduler) pull(p *peer) {
 	for _, e := range s.over[max(0, len(s.over)-most):] {
 		pull.Known = append(pull.Known, job.Known{Job: e.id, Over: true})
 	}
-	s.ask(p.id, "", pull)
+	s.ask(p.id, "", pull, 4*s.times.Answer) // a State is large, and nothing waits for it
 }
 
 // state answers a Pull.
