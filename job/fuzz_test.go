@@ -3,7 +3,7 @@
 package job
 
 import (
-	"reflect"
+	"bytes"
 	"testing"
 )
 
@@ -14,7 +14,7 @@ func fuzzBody(f *testing.F, kind Kind) {
 		if m.Kind() != kind {
 			continue
 		}
-		body, err := encode(m, MaxState)
+		body, err := encode(m, limitOf(kind))
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -33,7 +33,15 @@ func fuzzBody(f *testing.F, kind Kind) {
 		if _, claim := m.(*Claim); claim && err != nil {
 			return // the grant inside is not checked by validate
 		}
-		if err != nil || !reflect.DeepEqual(back.Msg, m) {
+		if err != nil {
+			t.Fatalf("%+v cannot be opened again: %v", m, err)
+		}
+		// By their bytes, as an empty list is not written and comes back as none.
+		sent, err := encode(m, limitOf(kind))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := encode(back.Msg, limitOf(kind)); err != nil || !bytes.Equal(got, sent) {
 			t.Fatalf("%+v came back as %+v: %v", m, back.Msg, err)
 		}
 		if state, ok := m.(*State); ok {
