@@ -290,14 +290,19 @@ func (b *book) encode(mesh string, port int) ([]byte, error) {
 	return append(data, '\n'), err
 }
 
-// load reads a file of what encode returned, and returns the port. A file that is missing,
-// damaged or of another version is as good as an empty one: the peers will be
-// found again. Of a file of another mesh only the port is taken.
+// load reads the file of what encode returned, and returns the port. A file that is
+// missing is as good as an empty one: the peers will be found again.
 func (b *book) load(dir, mesh string, now time.Time) (port int) {
 	data, err := readSmall(filepath.Join(dir, bookFile), maxBookFile)
 	if err != nil {
 		return 0
 	}
+	return b.decode(data, mesh, now)
+}
+
+// decode takes what encode returned, and returns the port. What is damaged or of another
+// version is as good as nothing. Of another mesh only the port is taken.
+func (b *book) decode(data []byte, mesh string, now time.Time) (port int) {
 	var saved savedBook
 	if err := json.Unmarshal(data, &saved); err != nil || saved.Version != bookVersion {
 		return 0
