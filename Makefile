@@ -48,7 +48,7 @@ help:
 	@echo 'make soak           1,000 jobs, and 40 films, on the same nodes: does anything grow? (JOBS=n, FILMS=n)'
 	@echo 'make swarm          many nodes in one process, over libp2p (NODES=n, FRAME=100ms, SLOW=1)'
 	@echo 'make mutate         a film after each of many edits, against stock Manim; how much is rendered again'
-	@echo 'make fuzz           each fuzz target for FUZZTIME ($(FUZZTIME))'
+	@echo 'make fuzz           each fuzz target for FUZZTIME ($(FUZZTIME); TARGETS=...)'
 	@echo 'make conformance    compare with stock Manim over the gallery in $(SHARED) (SCENES=..., KIND=auto or png)'
 	@echo 'make plugins        compare decks of manim-slides and speech of manim-voiceover with stock Manim'
 	@echo 'make release-check  build for every supported system into dist/'
@@ -97,12 +97,7 @@ sim:
 	go test -count=1 -timeout 0 ./scheduler/sim -run Random -seeds $(or $(SEEDS),10000)
 
 fuzz: build
-	@for package in $$(go list ./...); do \
-		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
-			echo "$$package $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package || exit 1; \
-		done; \
-	done
+	scripts/fuzz $(FUZZTIME) $(TARGETS)
 
 ifneq ($(wildcard $(SHARED)/conform),)
 conformance: setup-for-$(if $(SCENES),comparison,conformance)
