@@ -19,7 +19,7 @@ import (
 func init() {
 	maps.Copy(jobsByName, testJobs{
 		"map": mapJob, "forks": forksJob, "bomb": bombJob, "open": openJob, "write": writeJob("OUT"), "write-in": writeJob("IN"), "write-tmp": writeJob("TMP"), "deep": deepJob,
-		"hold": holdJob, "buffers": buffersJob,
+		"closed": closedJob, "restless": restlessJob, "hold": holdJob, "buffers": buffersJob,
 		"relay": relayJob, "work": workJob, "signal": signalJob,
 	})
 }
@@ -116,6 +116,43 @@ func makeDeep(top string, depth int) error {
 	}
 	unix.Fchmod(at, 0)
 	return unix.Close(at)
+}
+
+// closedJob writes that many files of that many MiB below a folder that nobody may
+// list, but that takes files from who knows its name.
+func closedJob(args []string) error {
+	folder := filepath.Join(os.Getenv("OUT"), "closed")
+	if err := unix.Mkdir(folder, 0o300); err != nil {
+		return err
+	}
+	os.Setenv("OUT", folder)
+	return writeJob("OUT")(args)
+}
+
+// restlessJob writes that many MiB below folders whose names change all the time:
+// whoever has read one finds nothing there.
+func restlessJob(args []string) error {
+	mib, _ := strconv.ParseInt(args[0], 10, 64)
+	var above []int
+	at := os.Getenv("OUT")
+	for range 60 {
+		fd, err := unix.Open(at, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+		if err = errors.Join(err, unix.Mkdirat(fd, "0", 0o700), unix.Chdir(at+"/0")); err != nil {
+			return err
+		}
+		above, at = append(above, fd), "."
+	}
+	go func() {
+		for i := 0; ; i++ {
+			for _, fd := range above {
+				unix.Renameat(fd, strconv.Itoa(i), fd, strconv.Itoa(i+1))
+			}
+		}
+	}()
+	if err := fill("file", mib<<20); err != nil {
+		return err
+	}
+	return errors.Join(stay(), stay())
 }
 
 // buffersJob fills the buffers of that many socket pairs: memory that belongs to no

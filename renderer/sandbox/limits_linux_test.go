@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -42,6 +43,8 @@ func TestLimits(t *testing.T) {
 		{"bytes of in", Limits{In: Space{4 * mib, 100}}, []string{"write-in", "8", "1"}, ErrBytes, syscallErrors{unix.ENOSPC}},
 		{"bytes of tmp", Limits{Tmp: Space{4 * mib, 100}}, []string{"write-tmp", "8", "1"}, ErrBytes, syscallErrors{unix.ENOSPC}},
 		{"files of tmp", Limits{Tmp: Space{mib, 100}}, []string{"write-tmp", "200", "0"}, ErrFiles, syscallErrors{unix.ENOSPC}},
+		{"bytes in a closed folder", Limits{Out: Space{4 * mib, 100}}, []string{"closed", "8", "1"}, ErrBytes, syscallErrors{unix.ENOSPC}},
+		{"files in a closed folder", Limits{Out: Space{mib, 100}}, []string{"closed", "200", "0"}, ErrFiles, syscallErrors{unix.ENOSPC}},
 		{"depth of out", Limits{Out: Space{64 * mib, 200}}, []string{"deep", "400"}, ErrFiles, syscallErrors{unix.ENOSPC}},
 	}
 	forTiers(t, func(t *testing.T, tier Tier) {
@@ -105,6 +108,19 @@ func TestMemoryWithinLimit(t *testing.T) {
 	case <-p.Done():
 		t.Errorf("ended as %v: %s", p.Wait().Err(), p.Stderr())
 	case <-time.After(4 * watchInterval): // the time itself is under test
+	}
+}
+
+// Where the node counts, a folder that is never where it was read is counted all
+// the same, or ends the job.
+func TestRestlessFolder(t *testing.T) {
+	t.Parallel()
+	if !slices.Contains(boxedTiers, Basic) {
+		t.Skip("no such tier here")
+	}
+	exit := startJob(t, t.Context(), Basic, Limits{Out: Space{4 << 20, 100}, Wall: 30 * time.Second}, "restless", "8").Wait()
+	if err := exit.Err(); !errors.Is(err, ErrBytes) && !errors.Is(err, ErrCount) {
+		t.Errorf("ended as %v; stderr: %.300s", err, exit.Stderr)
 	}
 }
 

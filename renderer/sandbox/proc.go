@@ -189,7 +189,7 @@ func (p *pipes) close() {
 	p.stderr.Close()
 }
 
-// newProc takes over a started job. Its three goroutines end with the job.
+// newProc takes over a started job. Its goroutines end with the job.
 func newProc(ctx context.Context, spec Spec, dirs Dirs, in, out *os.Root, std *pipes, b box) *Proc {
 	p := &Proc{dirs: dirs, stdin: std.stdin, stdout: std.stdout, in: in, out: out, box: b, done: make(chan struct{})}
 

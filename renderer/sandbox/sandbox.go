@@ -54,6 +54,7 @@ var (
 	ErrStderr    = errors.New("sandbox: job printed too much")
 	ErrFiles     = errors.New("sandbox: job made too many files, or too deep folders")
 	ErrBytes     = errors.New("sandbox: job wrote too much")
+	ErrCount     = errors.New("sandbox: job's folders could not be counted: too large, or changed too fast")
 	ErrDisk      = errors.New("sandbox: the disk is nearly full")
 )
 

@@ -45,7 +45,8 @@ type Spec struct {
 
 // Space bounds one of the job's folders. In Own and Bwrap folders are memory: a
 // full one takes Bytes of RAM or swap. Own enforces both limits, Bwrap that on
-// Bytes; the others are looked at every 200 ms.
+// Bytes; the others are looked at every 200 ms, in Basic every second or so where
+// there are many files.
 type Space struct {
 	Bytes int64
 	Files int64 // and folders

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -21,13 +20,6 @@ const (
 	watchInterval  = 200 * time.Millisecond
 	looksPerSearch = 5
 )
-
-// diskFloor is what Basic leaves free where its folders are, in bytes. What a
-// job has deleted and still holds open counts nowhere else.
-const diskFloor = 512 << 20
-
-// maxDepth bounds folders within folders in Basic. A job's own are a few deep.
-const maxDepth = 64
 
 // socketSize is how much of the kernel's memory a job can fill by a socket that
 // nobody reads, in bytes: the usual limit and half of it for the kernel's own
@@ -44,12 +36,13 @@ type watched struct {
 // time and number of all its processes together, and its folders where they are
 // not file systems with limits of their own.
 func (b *boxedProc) watch(end func(error), done <-chan struct{}) {
+	if b.tier == Basic {
+		go b.watchFolders(end, done)
+	}
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
 	var family []int
 	var buffers int64
-	var measured time.Time // when the folders of Basic have last been looked at
-	var pause time.Duration
 	for look := 0; ; look++ {
 		select {
 		case <-done:
@@ -60,12 +53,8 @@ func (b *boxedProc) watch(end func(error), done <-chan struct{}) {
 			if b.tooManyFiles() {
 				end(ErrFiles)
 			}
-		} else if begin := time.Now(); begin.Sub(measured) >= pause {
-			if err := b.tooFull(); err != nil {
-				end(err)
-			}
-			measured = time.Now()
-			pause = 10 * measured.Sub(begin) // many files are counted more rarely
+		} else if free, err := freeBytes(b.scratch); err == nil && free < diskFloor/2 {
+			end(ErrDisk)
 		}
 		if look%looksPerSearch == 0 || sum(family, residentSize) > b.limits.Memory/2 {
 			family = descendants(b.pid)
@@ -101,58 +90,6 @@ func (b *boxedProc) tooManyFiles() bool {
 		}
 	}
 	return false
-}
-
-// tooFull looks at folders on the host.
-func (b *boxedProc) tooFull() error {
-	if free, err := freeBytes(b.scratch); err == nil && free < diskFloor/2 {
-		return ErrDisk
-	}
-	for _, w := range b.spaces {
-		if err := measure(w.root, w.space); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// measure counts what is below a folder, in which a job may be working, until
-// it is too much.
-func measure(root *os.Root, most Space) error {
-	var size, files int64
-	for folders := []string{"."}; len(folders) > 0; {
-		folder := folders[len(folders)-1]
-		folders = folders[:len(folders)-1]
-		f, err := root.Open(folder)
-		if err != nil {
-			continue // gone meanwhile
-		}
-		for {
-			names, err := f.Readdirnames(1000)
-			for _, name := range names {
-				var stat unix.Stat_t
-				if unix.Fstatat(int(f.Fd()), name, &stat, unix.AT_SYMLINK_NOFOLLOW) != nil {
-					continue
-				}
-				files++
-				size += stat.Blocks * 512
-				if stat.Mode&unix.S_IFMT == unix.S_IFDIR {
-					folders = append(folders, path.Join(folder, name))
-				}
-			}
-			if err != nil || files > most.Files || size > most.Bytes {
-				break
-			}
-		}
-		f.Close()
-		switch {
-		case files > most.Files || strings.Count(folder, "/") >= maxDepth:
-			return ErrFiles
-		case size > most.Bytes:
-			return ErrBytes
-		}
-	}
-	return nil
 }
 
 // sockets counts those of the job. It has a network of its own, or its processes'
