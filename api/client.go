@@ -86,7 +86,8 @@ func (c *Client) Finish(ctx context.Context, req node.FinishRequest, on func(nod
 }
 
 // Bundle returns what the node knows of a job, named as for Cancel, as node.Bundle
-// writes it; with assets, the job's files too. The caller must close it.
+// writes it; with assets, those of the job's files too that the node has. The caller
+// must close it.
 func (c *Client) Bundle(ctx context.Context, id string, assets bool) (io.ReadCloser, error) {
 	path := "/v1/jobs/" + url.PathEscape(id) + "/bundle"
 	if assets {

@@ -29,12 +29,18 @@ import (
 // door returns the handler of a node without peers, and its server.
 func door(t testing.TB) (http.Handler, *server) {
 	t.Helper()
+	return doorTo(t, blockstore.NewMemory(new(blockstore.Loopback).Join("self")))
+}
+
+// doorTo is door with that store, which the node closes.
+func doorTo(t testing.TB, store blockstore.Store) (http.Handler, *server) {
+	t.Helper()
 	net, err := p2p.NewSwitchboard(p2p.NewFaults(1)).NewMemory("test", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	n, err := node.New(node.Parts{
-		Network: net, Store: blockstore.NewMemory(new(blockstore.Loopback).Join(net.Self())),
+		Network: net, Store: store,
 		Renderer: &synthetic.Renderer{Scratch: t.TempDir()}, Records: new(node.MemoryRecords),
 		Advert: job.Advert{Name: "node", Slots: 1, Speed: 1}, Log: slog.New(slog.DiscardHandler),
 	})

@@ -36,10 +36,13 @@ const (
 	bundleAssets   = "assets/"
 )
 
+const maxNamed = 10 // files that a bundle lacks and names
+
 // Bundle writes what this node knows of a job, for somebody who is to find out what
 // went wrong: its manifest, and the node's journals, in which a Replay finds every
-// event and decision; with assets, the job's files too. It is a tar archive with gzip.
-// The journals tell of other jobs and of all peers.
+// event and decision; with assets, those of the job's files too that are in the store.
+// Nothing is fetched. It is a tar archive with gzip. The journals tell of other jobs and
+// of all peers.
 func (n *Node) Bundle(ctx context.Context, id string, assets bool, w io.Writer) error {
 	found, err := n.describe(id)
 	if err != nil {
@@ -78,19 +81,58 @@ func (n *Node) Bundle(ctx context.Context, id string, assets bool, w io.Writer) 
 	} else if err := packBytes(out, bundleManifest, block); err != nil {
 		return err
 	}
-	if man, err := job.DecodeManifest(block); assets && err == nil {
-		set, err := n.parts.Store.Fetch(ctx, man.Assets, nil, job.MaxSetSize)
-		if err != nil {
+	var files []job.File
+	if assets && err == nil {
+		if files, err = n.filesHere(ctx, block); err != nil {
 			lacks(bundleAssets, err)
-		} else if err := n.packAssets(ctx, out, set); err != nil {
-			return err
 		}
 	}
+	// The files come last: no Replay has to read them.
 	text, err := json.MarshalIndent(about, "", "  ")
 	if err == nil {
 		err = packBytes(out, bundleAbout, text)
 	}
-	return errors.Join(err, out.Close(), zip.Close())
+	for _, f := range files {
+		if err == nil {
+			err = pack(out, bundleAssets+f.Path, int64(f.Size), n.stored(ctx, f))
+		}
+	}
+	return errors.Join(context.Cause(ctx), err, out.Close(), zip.Close())
+}
+
+// filesHere returns those of a job's files that the store has from end to end; lacks
+// says which it has not.
+func (n *Node) filesHere(ctx context.Context, manifest []byte) (files []job.File, lacks error) {
+	man, err := job.DecodeManifest(manifest)
+	if err != nil {
+		return nil, err
+	}
+	block, err := n.parts.Store.Block(ctx, man.Assets, nil)
+	if err != nil {
+		return nil, err
+	}
+	set, err := job.DecodeFileSet(block)
+	if err != nil {
+		return nil, err
+	}
+	var absent []string
+	for _, f := range set.Files {
+		if _, err := io.Copy(io.Discard, n.stored(ctx, f)); err != nil {
+			absent, lacks = append(absent, f.Path), err
+			continue
+		}
+		files = append(files, f)
+	}
+	if lacks != nil {
+		named := strings.Join(absent[:min(len(absent), maxNamed)], ", ")
+		lacks = fmt.Errorf("%d of %d files are not on this node, such as %s: %w", len(absent), len(set.Files), named, lacks)
+	}
+	return files, lacks
+}
+
+// stored returns what reads a file out of the store.
+func (n *Node) stored(ctx context.Context, f job.File) io.Reader {
+	return io.NewSectionReader(&storedFile{ctx: ctx, store: n.parts.Store, file: f}, 0, int64(f.Size))
 }
 
 // Known says why no job is meant by the end of an id, if so.
@@ -112,16 +154,6 @@ func (n *Node) describe(id string) (*JobStatus, error) {
 		err = fmt.Errorf("no job is known here with the id %q: see \"meshnode jobs\"", id)
 	}
 	return found, err
-}
-
-func (n *Node) packAssets(ctx context.Context, out *tar.Writer, set *job.FileSet) error {
-	for _, f := range set.Files {
-		stored := &storedFile{ctx: ctx, store: n.parts.Store, file: f}
-		if err := pack(out, bundleAssets+f.Path, int64(f.Size), io.NewSectionReader(stored, 0, int64(f.Size))); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func packBytes(out *tar.Writer, name string, data []byte) error {

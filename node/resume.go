@@ -344,8 +344,7 @@ func (n *Node) sameFiles(ctx context.Context, m *job.Manifest, plan *renderer.Pl
 func (n *Node) readAsset(ctx context.Context, assets *job.FileSet, path string) ([]byte, error) {
 	for _, f := range assets.Files {
 		if f.Path == path {
-			stored := &storedFile{ctx: ctx, store: n.parts.Store, file: f}
-			return io.ReadAll(io.NewSectionReader(stored, 0, int64(f.Size)))
+			return io.ReadAll(n.stored(ctx, f))
 		}
 	}
 	return nil, fmt.Errorf("the job has no file %s", path)

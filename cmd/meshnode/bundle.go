@@ -26,7 +26,7 @@ func bundleCommand() *cli.Command {
 		Description: "JOB is its id as \"meshnode jobs\" shows it, or enough of its end. Options come first.\n" +
 			"The file has the job's manifest and every event and decision of this node since it\n" +
 			"was started, and in the run before: \"meshnode replay\" shows them. Names of peers and\n" +
-			"jobs are in there; the scene's files only with --assets.\n\n" +
+			"jobs are in there; the scene's files only with --assets, and those that this node has.\n\n" +
 			"  meshnode bundle k7wq2xea\n" +
 			"  meshnode bundle --assets --output /tmp/job.tar.gz k7wq2xea",
 		Flags: []cli.Flag{
@@ -51,6 +51,9 @@ func bundleCommand() *cli.Command {
 			if err := writeBundle(name, from); err != nil {
 				return err
 			}
+			if err := tellLacks(c, name); err != nil {
+				return err
+			}
 			fmt.Fprintf(c.App.ErrWriter, "meshnode: %s: \"meshnode replay %[1]s\" shows what is in it\n", name)
 			return nil
 		},
@@ -67,6 +70,27 @@ func writeBundle(name string, from io.Reader) error {
 		return fmt.Errorf("write the bundle: %w", errors.Join(err, os.Remove(name)))
 	}
 	return nil
+}
+
+// tellLacks says what should be in a bundle and is not.
+func tellLacks(c *cli.Context, name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return fmt.Errorf("read the bundle: %w", err)
+	}
+	defer f.Close()
+	about, err := node.Replay(bufio.NewReader(f), nil)
+	if err != nil {
+		return fmt.Errorf("read the bundle: %w", err)
+	}
+	printLacks(c, about)
+	return nil
+}
+
+func printLacks(c *cli.Context, about *node.BundleInfo) {
+	for _, what := range about.Lacks {
+		fmt.Fprintf(c.App.ErrWriter, "meshnode: not in the bundle: %s\n", oneLine(what))
+	}
 }
 
 func replayCommand() *cli.Command {
@@ -132,9 +156,7 @@ func replay(c *cli.Context, name string) error {
 	}
 	fmt.Fprintf(c.App.ErrWriter, "meshnode: job %s (%s) on %s with meshnode %s: %d steps\n",
 		oneLine(about.Job.ID.Short()), oneLine(about.Job.Name), oneLine(about.Node.Name), oneLine(about.Version), steps)
-	for _, what := range about.Lacks {
-		fmt.Fprintf(c.App.ErrWriter, "meshnode: not in the bundle: %s\n", oneLine(what))
-	}
+	printLacks(c, about)
 	if others > 0 {
 		return fmt.Errorf("%d of %d steps are decided otherwise by this program: they are marked with \"!\"", others, steps)
 	}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+
+package api
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"meshnode/blockstore"
+	"meshnode/job"
+	"meshnode/node"
+	"meshnode/renderer/synthetic"
+)
+
+// A bundle has the files of a scene that the node has, and says which it has not:
+// whoever asks for it makes the node fetch nothing.
+func TestBundle(t *testing.T) {
+	ctx := testContext(t)
+	var exchange blockstore.Loopback
+	store, other := blockstore.NewMemory(exchange.Join("self")), blockstore.NewMemory(exchange.Join("other"))
+	defer other.Close()
+	h, s := doorTo(t, store)
+	c := fakeNode(t, t.TempDir(), h.ServeHTTP)
+
+	files := map[string]string{"here.txt": "here", "gone.txt": strings.Repeat("gone", job.MaxBlock/4) + "!"}
+	scene, err := json.Marshal(synthetic.Scene{Name: "Demo", FPS: 15, Plays: []job.Play{{Frames: 20}}, Bytes: 100, Assets: []string{"here.txt", "gone.txt"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{"scene.json": string(scene), "here.txt": files["here.txt"], "gone.txt": files["gone.txt"]} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	slots := uint32(1)
+	var last node.Event
+	if err := c.Publish(ctx, node.PublishRequest{Args: []string{"scene.json"}, Dir: dir, Env: []string{}, LocalSlots: &slots}, func(e node.Event) { last = e }); err != nil || last.Event != "finished" {
+		t.Fatalf("%+v, %v", last, err)
+	}
+	jobs := s.node.Jobs()
+	if len(jobs) != 1 {
+		t.Fatalf("%d jobs", len(jobs))
+	}
+	id := jobs[0].ID
+
+	// bundled returns what is in the job's bundle, and what it says that it lacks.
+	bundled := func(assets bool) (map[string]string, []string) {
+		t.Helper()
+		from, err := c.Bundle(ctx, string(id), assets)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer from.Close()
+		data, err := io.ReadAll(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		about, err := node.Replay(bytes.NewReader(data), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		zip, err := gzip.NewReader(bytes.NewReader(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]string{}
+		for in := tar.NewReader(zip); ; {
+			head, err := in.Next()
+			if err == io.EOF {
+				return got, about.Lacks
+			}
+			text, err2 := io.ReadAll(in)
+			if err != nil || err2 != nil {
+				t.Fatal(err, err2)
+			}
+			got[head.Name] = string(text)
+		}
+	}
+
+	got, lacks := bundled(true)
+	for name, text := range files {
+		if got["assets/"+name] != text {
+			t.Errorf("%s has %d bytes in the bundle, want %d", name, len(got["assets/"+name]), len(text))
+		}
+	}
+	if len(lacks) > 0 || got["manifest"] == "" || got["about.json"] == "" {
+		t.Errorf("it lacks %q", lacks)
+	}
+	if got, lacks := bundled(false); len(got) != 2 || len(lacks) > 0 {
+		t.Errorf("without assets: %d files, and it lacks %q", len(got), lacks)
+	}
+
+	// All is gone, and then all but the end of one file is there again. A peer has that.
+	manifest := block(t, store, job.CID(id))
+	man, err := job.DecodeManifest(manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded := block(t, store, man.Assets)
+	set, err := job.DecodeFileSet(encoded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back := [][]byte{manifest, encoded}
+	for _, f := range set.Files {
+		for i, cid := range f.Blocks {
+			data := block(t, store, cid)
+			if f.Path != "gone.txt" || i < len(f.Blocks)-1 {
+				back = append(back, data)
+			} else if _, err := other.PutBlock(ctx, data); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for { // until the node has done with the job
+		owners, err := store.Owners(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(owners) == 0 {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	if _, err := store.Collect(ctx, 0); err != nil {
+		t.Fatal(err)
+	}
+	if got, lacks := bundled(true); len(got) != 1 || len(lacks) == 0 {
+		t.Errorf("with nothing left: %d files, and it lacks %q", len(got), lacks)
+	}
+	for _, data := range back {
+		if _, err := store.PutBlock(ctx, data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before, err := store.Survey(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, lacks = bundled(true)
+	if _, ok := got["assets/gone.txt"]; ok || got["assets/here.txt"] != "here" || len(lacks) != 1 || !strings.Contains(lacks[0], "1 of 3 files") || !strings.Contains(lacks[0], "gone.txt") {
+		t.Errorf("with a file gone: %d files, and it lacks %q", len(got), lacks)
+	}
+	if after, err := store.Survey(ctx); err != nil || !reflect.DeepEqual(after, before) {
+		t.Errorf("the bundle has changed the store: %+v, before %+v (%v)", after, before, err)
+	}
+	if _, err := c.Bundle(ctx, "nowhere", true); err == nil {
+		t.Error("a job that is not known has a bundle")
+	}
+}
+
+func block(t *testing.T, store blockstore.Store, cid job.CID) []byte {
+	t.Helper()
+	data, err := store.Block(t.Context(), cid, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
