@@ -6,19 +6,14 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
-	"encoding/json"
 	"io"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"meshnode/blockstore"
 	"meshnode/job"
 	"meshnode/node"
-	"meshnode/renderer/synthetic"
 )
 
 // A bundle has the files of a scene that the node has, and says which it has not:
@@ -28,30 +23,10 @@ func TestBundle(t *testing.T) {
 	var exchange blockstore.Loopback
 	store, other := blockstore.NewMemory(exchange.Join("self")), blockstore.NewMemory(exchange.Join("other"))
 	defer other.Close()
-	h, s := doorTo(t, store)
+	h := newInsideWith(t, store)
 	c := fakeNode(t, t.TempDir(), h.ServeHTTP)
-
 	files := map[string]string{"here.txt": "here", "gone.txt": strings.Repeat("gone", job.MaxBlock/4) + "!"}
-	scene, err := json.Marshal(synthetic.Scene{Name: "Demo", FPS: 15, Plays: []job.Play{{Frames: 20}}, Bytes: 100, Assets: []string{"here.txt", "gone.txt"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	for name, text := range map[string]string{"scene.json": string(scene), "here.txt": files["here.txt"], "gone.txt": files["gone.txt"]} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	slots := uint32(1)
-	var last node.Event
-	if err := c.Publish(ctx, node.PublishRequest{Args: []string{"scene.json"}, Dir: dir, Env: []string{}, LocalSlots: &slots}, func(e node.Event) { last = e }); err != nil || last.Event != "finished" {
-		t.Fatalf("%+v, %v", last, err)
-	}
-	jobs := s.node.Jobs()
-	if len(jobs) != 1 {
-		t.Fatalf("%d jobs", len(jobs))
-	}
-	id := jobs[0].ID
+	id := h.publish(t, files)
 
 	// bundled returns what is in the job's bundle, and what it says that it lacks.
 	bundled := func(assets bool) (map[string]string, []string) {
@@ -122,16 +97,6 @@ func TestBundle(t *testing.T) {
 			}
 		}
 	}
-	for { // until the node has done with the job
-		owners, err := store.Owners(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(owners) == 0 {
-			break
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
 	if _, err := store.Collect(ctx, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -143,16 +108,13 @@ func TestBundle(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	before, err := store.Survey(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
+	before := h.survey(t)
 	got, lacks = bundled(true)
 	if _, ok := got["assets/gone.txt"]; ok || got["assets/here.txt"] != "here" || len(lacks) != 1 || !strings.Contains(lacks[0], "1 of 3 files") || !strings.Contains(lacks[0], "gone.txt") {
 		t.Errorf("with a file gone: %d files, and it lacks %q", len(got), lacks)
 	}
-	if after, err := store.Survey(ctx); err != nil || !reflect.DeepEqual(after, before) {
-		t.Errorf("the bundle has changed the store: %+v, before %+v (%v)", after, before, err)
+	if after := h.survey(t); !reflect.DeepEqual(after, before) {
+		t.Errorf("the bundle has changed the store: %+v, before %+v", after, before)
 	}
 	if _, err := c.Bundle(ctx, "nowhere", true); err == nil {
 		t.Error("a job that is not known has a bundle")

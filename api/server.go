@@ -49,7 +49,7 @@ func Serve(ctx context.Context, cfg node.Config) error {
 	requests, endRequests := context.WithCancel(context.WithoutCancel(ctx))
 	defer endRequests()
 	h := &http.Server{
-		Handler: guard(s.routes()), ReadHeaderTimeout: readTime, MaxHeaderBytes: maxHeader,
+		Handler: guard(s.handler()), ReadHeaderTimeout: readTime, MaxHeaderBytes: maxHeader,
 		BaseContext: func(net.Listener) context.Context { return requests },
 	}
 	ended := make(chan error, 1)
@@ -107,65 +107,91 @@ type server struct {
 	held   int // clients now; guarded by mu
 }
 
-func (s *server) routes() http.Handler {
+// routes are all that the door serves. Nothing that is reached by GET changes anything.
+func (s *server) routes() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
+		"POST /v1/publish":          s.stream(s.node.Publish),
+		"POST /v1/explain":          s.stream(s.node.Explain),
+		"POST /v1/verify":           s.verify,
+		"GET /v1/hold":              s.hold,
+		"GET /v1/status":            s.status,
+		"GET /v1/peers":             s.peers,
+		"GET /v1/jobs":              s.jobs,
+		"POST /v1/jobs/{id}/cancel": s.cancel,
+		"GET /v1/jobs/{id}/watch":   s.watch,
+		"POST /v1/jobs/{id}/finish": s.finish,
+		"GET /v1/jobs/{id}/bundle":  s.bundle,
+		"POST /v1/jobs/{id}/follow": s.follow,
+		"POST /v1/pause":            s.pause,
+		"GET /v1/roles":             s.roles,
+		"POST /v1/roles":            s.setRole,
+		"GET /v1/store":             s.storeStatus,
+		"POST /v1/store/verify":     s.verifyStore,
+		"POST /v1/store/collect":    s.collectStore,
+		"POST /v1/stop":             s.end,
+	}
+}
+
+// handler serves the routes.
+func (s *server) handler() *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /v1/publish", s.stream(s.node.Publish))
-	mux.HandleFunc("POST /v1/explain", s.stream(s.node.Explain))
-	mux.HandleFunc("POST /v1/verify", s.verify)
-	mux.HandleFunc("GET /v1/hold", s.hold)
-	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
-		status := s.node.Status()
-		s.mu.Lock()
-		status.Clients = s.held
-		s.mu.Unlock()
-		reply(w, http.StatusOK, status)
-	})
-	mux.HandleFunc("GET /v1/peers", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, http.StatusOK, map[string]any{"peers": s.node.Peers()})
-	})
-	mux.HandleFunc("GET /v1/jobs", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, http.StatusOK, map[string]any{"jobs": s.node.Jobs()})
-	})
-	mux.HandleFunc("POST /v1/jobs/{id}/cancel", func(w http.ResponseWriter, r *http.Request) {
-		if err := s.node.Cancel(r.PathValue("id")); err != nil {
-			fail(w, http.StatusNotFound, err)
-			return
-		}
-		w.WriteHeader(http.StatusNoContent)
-	})
-	mux.HandleFunc("GET /v1/jobs/{id}/watch", s.watch)
-	mux.HandleFunc("POST /v1/jobs/{id}/finish", s.finish)
-	mux.HandleFunc("GET /v1/jobs/{id}/bundle", s.bundle)
-	mux.HandleFunc("POST /v1/jobs/{id}/follow", s.follow)
-	mux.HandleFunc("POST /v1/pause", func(w http.ResponseWriter, r *http.Request) {
-		var body struct {
-			Paused *bool `json:"paused"`
-		}
-		if !read(w, r, &body) {
-			return
-		}
-		if body.Paused == nil {
-			fail(w, http.StatusBadRequest, errors.New(`"paused" is missing`))
-			return
-		}
-		if err := s.node.Pause(*body.Paused); err != nil {
-			fail(w, http.StatusInternalServerError, err)
-			return
-		}
-		w.WriteHeader(http.StatusNoContent)
-	})
-	mux.HandleFunc("GET /v1/roles", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, http.StatusOK, map[string]any{"roles": s.node.Roles()})
-	})
-	mux.HandleFunc("POST /v1/roles", s.setRole)
-	mux.HandleFunc("GET /v1/store", s.storeStatus)
-	mux.HandleFunc("POST /v1/store/verify", s.verifyStore)
-	mux.HandleFunc("POST /v1/store/collect", s.collectStore)
-	mux.HandleFunc("POST /v1/stop", func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusNoContent)
-		s.stop()
-	})
+	for pattern, do := range s.routes() {
+		mux.HandleFunc(pattern, do)
+	}
 	return mux
+}
+
+func (s *server) status(w http.ResponseWriter, _ *http.Request) {
+	status := s.node.Status()
+	s.mu.Lock()
+	status.Clients = s.held
+	s.mu.Unlock()
+	reply(w, http.StatusOK, status)
+}
+
+func (s *server) peers(w http.ResponseWriter, _ *http.Request) {
+	reply(w, http.StatusOK, map[string]any{"peers": s.node.Peers()})
+}
+
+func (s *server) jobs(w http.ResponseWriter, _ *http.Request) {
+	reply(w, http.StatusOK, map[string]any{"jobs": s.node.Jobs()})
+}
+
+func (s *server) cancel(w http.ResponseWriter, r *http.Request) {
+	if err := s.node.Cancel(r.PathValue("id")); err != nil {
+		fail(w, http.StatusNotFound, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// pause stops rendering for others, or takes it up again.
+func (s *server) pause(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Paused *bool `json:"paused"`
+	}
+	if !read(w, r, &body) {
+		return
+	}
+	if body.Paused == nil {
+		fail(w, http.StatusBadRequest, errors.New(`"paused" is missing`))
+		return
+	}
+	if err := s.node.Pause(*body.Paused); err != nil {
+		fail(w, http.StatusInternalServerError, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *server) roles(w http.ResponseWriter, _ *http.Request) {
+	reply(w, http.StatusOK, map[string]any{"roles": s.node.Roles()})
+}
+
+// end stops the node.
+func (s *server) end(w http.ResponseWriter, _ *http.Request) {
+	w.WriteHeader(http.StatusNoContent)
+	s.stop()
 }
 
 // setRole says what a peer may do from now on.

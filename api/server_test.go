@@ -10,10 +10,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -26,31 +29,99 @@ import (
 	"meshnode/renderer/synthetic"
 )
 
-// door returns the handler of a node without peers, and its server.
-func door(t testing.TB) (http.Handler, *server) {
-	t.Helper()
-	return doorTo(t, blockstore.NewMemory(new(blockstore.Loopback).Join("self")))
+// inside is a node without peers behind its door, and what a request could change.
+type inside struct {
+	http.Handler
+	*server
+	store   blockstore.Store
+	records *node.MemoryRecords
+	stopped context.Context // ended by a request to stop
 }
 
-// doorTo is door with that store, which the node closes.
-func doorTo(t testing.TB, store blockstore.Store) (http.Handler, *server) {
+func newInside(t testing.TB) *inside {
+	t.Helper()
+	return newInsideWith(t, blockstore.NewMemory(new(blockstore.Loopback).Join("self")))
+}
+
+// newInsideWith is newInside with that store, which the node closes.
+func newInsideWith(t testing.TB, store blockstore.Store) *inside {
 	t.Helper()
 	net, err := p2p.NewSwitchboard(p2p.NewFaults(1)).NewMemory("test", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
+	records := new(node.MemoryRecords)
 	n, err := node.New(node.Parts{
 		Network: net, Store: store,
-		Renderer: &synthetic.Renderer{Scratch: t.TempDir()}, Records: new(node.MemoryRecords),
+		Renderer: &synthetic.Renderer{Scratch: t.TempDir()}, Records: records,
 		Advert: job.Advert{Name: "node", Slots: 1, Speed: 1}, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { n.Close() })
-	_, stop := context.WithCancel(context.Background())
+	stopped, stop := context.WithCancel(context.Background())
+	t.Cleanup(stop)
 	s := &server{node: n, stop: stop, change: make(chan struct{}, 1)}
-	return guard(s.routes()), s
+	return &inside{guard(s.handler()), s, store, records, stopped}
+}
+
+// publish makes the film of a scene that reads those files, and returns the job, which
+// nothing is under way of any more.
+func (i *inside) publish(t *testing.T, files map[string]string) job.ID {
+	t.Helper()
+	dir := t.TempDir()
+	scene, err := json.Marshal(synthetic.Scene{Name: "Demo", FPS: 15, Plays: []job.Play{{Frames: 20}}, Bytes: 100, Assets: slices.Sorted(maps.Keys(files))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	files = maps.Clone(files)
+	files["scene.json"] = string(scene)
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	slots := uint32(1)
+	var last node.Event
+	ctx := testContext(t)
+	i.node.Publish(ctx, node.PublishRequest{Args: []string{"scene.json"}, Dir: dir, LocalSlots: &slots}, func(e node.Event) { last = e })
+	jobs := i.node.Jobs()
+	if last.Event != "finished" || len(jobs) != 1 {
+		t.Fatalf("%+v, and %d jobs", last, len(jobs))
+	}
+	for i.node.Busy() || len(i.survey(t).ByOwner) > 0 {
+		if time.Sleep(5 * time.Millisecond); ctx.Err() != nil {
+			t.Fatal("the job does not come to an end")
+		}
+	}
+	return jobs[0].ID
+}
+
+func (i *inside) survey(t *testing.T) *blockstore.Holdings {
+	t.Helper()
+	held, err := i.store.Survey(testContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return held
+}
+
+// state is all that a request could change.
+func (i *inside) state(t *testing.T) string {
+	t.Helper()
+	records, err := i.records.Read("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.MarshalIndent(map[string]any{
+		"records": records, "store": i.survey(t), "roles": i.node.Roles(), "paused": i.node.Status().Self.Paused,
+		"jobs": i.node.Jobs(), "stopped": i.stopped.Err() != nil,
+	}, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // endpoints are all that the door serves.
@@ -66,6 +137,8 @@ var endpoints = []struct{ method, path, body string }{
 	{"POST", "/v1/roles", `{"peer":"others","role":"worker"}`},
 	{"POST", "/v1/jobs/abcd/cancel", ""},
 	{"GET", "/v1/jobs/abcd/watch", ""},
+	{"POST", "/v1/jobs/abcd/finish", `{"dir":"/nowhere"}`},
+	{"GET", "/v1/jobs/abcd/bundle", ""},
 	{"POST", "/v1/jobs/abcd/follow", `{}`},
 	{"POST", "/v1/pause", `{"paused":true}`},
 	{"GET", "/v1/store", ""},
@@ -95,10 +168,27 @@ func call(h http.Handler, method, path, host, kind, body string) *httptest.Respo
 	return w
 }
 
+// What is tried on endpoints is tried on all routes.
+func TestEndpointsAreRoutes(t *testing.T) {
+	s := newInside(t).server
+	mux, listed := s.handler(), map[string]bool{}
+	for _, e := range endpoints {
+		_, pattern := mux.Handler(httptest.NewRequest(e.method, e.path, nil))
+		if listed[pattern] = true; pattern == "" {
+			t.Errorf("%s %s is not served", e.method, e.path)
+		}
+	}
+	for pattern := range s.routes() {
+		if !listed[pattern] {
+			t.Errorf("%s is served, and not among the endpoints", pattern)
+		}
+	}
+}
+
 // Each endpoint wants the exact host, and JSON to change anything; none that
 // changes something answers to GET.
 func TestDoor(t *testing.T) {
-	h, s := door(t)
+	h := newInside(t)
 	for _, e := range endpoints {
 		for _, host := range []string{"", "localhost", "127.0.0.1", "127.0.0.1:80", "meshnode:80", "Meshnode", "meshnode.", "evil.example", "meshnode.evil.example"} {
 			if w := call(h, e.method, e.path, host, "application/json", e.body); w.Code != http.StatusForbidden {
@@ -120,23 +210,59 @@ func TestDoor(t *testing.T) {
 			}
 		}
 	}
-	before, err := json.Marshal(s.node.Roles())
-	if err != nil {
-		t.Fatal(err)
+}
+
+// No GET changes anything.
+func TestGetChangesNothing(t *testing.T) {
+	h := newInside(t)
+	id := string(h.publish(t, map[string]string{"file.txt": "text"}))
+	do := func(method, path, body string) *httptest.ResponseRecorder {
+		ctx, leave := context.WithCancel(t.Context())
+		defer leave()
+		if strings.HasPrefix(path, "/v1/hold") { // it waits for that
+			leave()
+		}
+		r := httptest.NewRequestWithContext(ctx, method, path, strings.NewReader(body))
+		r.Host = host
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w
 	}
+	before := h.state(t)
 	for _, e := range endpoints {
-		if e.method == "GET" {
-			call(h, e.method, e.path, host, "", `{"paused":true,"peer":"others","role":"blocked"}`)
+		path := strings.Replace(e.path, "abcd", id, 1)
+		for _, method := range []string{"GET", "HEAD"} {
+			for _, body := range []string{"", e.body, `{"paused":true,"peer":"others","role":"blocked"}`} {
+				w := do(method, path+"?assets=1&paused=true&peer=others&role=blocked&quota=0", body)
+				if e.method == "GET" && method == "GET" && w.Code != http.StatusOK {
+					t.Errorf("GET %s: %d %s", path, w.Code, w.Body)
+				}
+				if now := h.state(t); now != before {
+					t.Errorf("%s %s with %q has changed something: from %s to %s", method, path, body, before, now)
+					before = now
+				}
+			}
 		}
 	}
-	if after, _ := json.Marshal(s.node.Roles()); !bytes.Equal(before, after) || s.node.Status().Self.Paused {
-		t.Errorf("a GET has changed something: %s", after)
+	// What would change is seen: it does by POST.
+	for path, body := range map[string]string{
+		"/v1/pause": `{"paused":true}`, "/v1/roles": `{"peer":"others","role":"blocked"}`, "/v1/store/collect": `{"quota":0}`, "/v1/stop": "",
+	} {
+		if w := do("POST", path, body); w.Code >= 300 {
+			t.Errorf("POST %s: %d %s", path, w.Code, w.Body)
+		}
+		now := h.state(t)
+		if now == before {
+			t.Errorf("POST %s has changed nothing", path)
+		}
+		before = now
 	}
 }
 
 // What is too large, unknown, doubled or not JSON is refused.
 func TestDoorRefusesBodies(t *testing.T) {
-	h, _ := door(t)
+	h := newInside(t)
 	for _, body := range []string{
 		"", "{", "null", "[]", `{"paused":true} {"paused":false}`, `{"paused":true,"more":1}`, `{"paused":1}`, `{"paused":true}]`,
 		strings.Repeat("[", 100_000), `{"paused":"` + strings.Repeat("x", maxBody) + `"}`, `{"paused":true` + strings.Repeat(" ", maxBody) + `}`,
@@ -217,7 +343,7 @@ func FuzzHTTP(f *testing.F) {
 		f.Add(uint8(i), e.path, host, "application/json", []byte(e.body))
 	}
 	f.Add(uint8(0), "/v1/jobs/%2e%2e/cancel", "127.0.0.1", "text/plain", []byte("[[[[[["))
-	h, _ := door(f)
+	h := newInside(f)
 	f.Fuzz(func(t *testing.T, which uint8, path, host, kind string, body []byte) {
 		method := [...]string{"GET", "POST", "HEAD", "PUT"}[which%4]
 		w := call(h, method, path, host, kind, string(body))
