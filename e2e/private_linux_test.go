@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"io"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -58,7 +59,7 @@ func (c *computer) listen() (end func() []byte) {
 // Two computers of a private mesh find each other and render. One that is in an
 // open mesh of that name, and one of another private mesh of that name, dial them
 // and listen to the network: they learn of no node, no job and no block, nor what
-// the mesh is called.
+// the mesh is called. One that leaves the mesh takes nothing of it along into the open.
 func TestPrivateMesh(t *testing.T) {
 	needManim(t)
 	m := newMesh(t, 4)
@@ -108,4 +109,25 @@ func TestPrivateMesh(t *testing.T) {
 			t.Errorf("what the network tells everybody contains %q", word)
 		}
 	}
+
+	had := b.status().Blocks
+	var left uint64
+	for _, step := range []struct {
+		do  []string
+		has func(blocks uint64) bool
+	}{
+		// In the open it has but the pictures by which renderers are compared.
+		{[]string{"leave"}, func(blocks uint64) bool { left = blocks; return blocks < had }},
+		{[]string{"join", code}, func(blocks uint64) bool { return blocks == had }},
+	} {
+		b.stop(syscall.SIGTERM)
+		if a := b.do("mesh", step.do...); a.code != 0 {
+			t.Fatalf("mesh %s: exit code %d: %s", step.do[0], a.code, a.err)
+		}
+		b.start("--slots", "1")
+		if s := b.status(); !step.has(s.Blocks) {
+			t.Errorf("after mesh %s: %d bytes of blocks, of %d", step.do[0], s.Blocks, had)
+		}
+	}
+	t.Logf("bytes of blocks: %d in the private mesh, %d in the open", had, left)
 }

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"meshnode/p2p"
 )
 
 // home is the folder of a node: one process owns it.
@@ -22,6 +24,7 @@ import (
 //	journal        what the scheduler was told, for Bundle; journal.before: in the run before
 //	environments/  installed renderers
 //	scratch/       engines' files; emptied at start
+//	meshes/        state.db and blocks/ of each private mesh: see of
 //	api.sock       the local API
 //	lock           held while a node runs; contains its process id
 type home struct {
@@ -83,9 +86,34 @@ func lockHome(dir string) (*home, error) {
 
 func (h *home) path(name string) string { return filepath.Join(h.dir, name) }
 
-// openRecords opens the node's records. The caller closes them, before the home.
-func (h *home) openRecords(log *slog.Logger) (*database, error) {
-	return openDatabase(h.path("state.db"), log)
+// of returns the path of what belongs to a mesh. What a private one has is kept apart,
+// so that nobody is offered its jobs, or given its blocks, once the home is in another.
+func (h *home) of(mesh p2p.Mesh, name string) string {
+	if !mesh.Private() {
+		return h.path(name)
+	}
+	return filepath.Join(h.dir, "meshes", mesh.Name+"-"+mesh.Mark(), name)
+}
+
+// openRecords opens the records of a node in a mesh. The caller closes them, before
+// the home.
+func (h *home) openRecords(mesh p2p.Mesh, log *slog.Logger) (Records, error) {
+	common, err := openDatabase(h.path("state.db"), log)
+	if err != nil {
+		return nil, err
+	}
+	if !mesh.Private() {
+		return common, nil
+	}
+	path := h.of(mesh, "state.db")
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("node: home: %w", errors.Join(err, common.Close()))
+	}
+	apart, err := openDatabase(path, log)
+	if err != nil {
+		return nil, errors.Join(err, common.Close())
+	}
+	return &privateRecords{common: common, apart: apart}, nil
 }
 
 // Close gives up the lock.

@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"meshnode/p2p"
 )
 
 // open opens records and closes them with the test.
@@ -193,5 +195,53 @@ func BenchmarkRecords(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// What a private mesh has is not there in another mesh, and is there again in it; what
+// peers may do holds in all.
+func TestPrivateRecords(t *testing.T) {
+	h, err := openHome(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	studio, err := p2p.NewMesh("studio")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := p2p.NewMesh("studio")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, in := range []struct {
+		mesh p2p.Mesh
+		had  []string
+	}{
+		{studio, nil},
+		{p2p.Mesh{Name: "studio"}, nil},
+		{other, nil},
+		{studio, []string{"job/a"}},
+		{p2p.Mesh{Name: "home"}, []string{"job/a"}}, // open meshes have no secrets
+	} {
+		r, err := h.openRecords(in.mesh, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := names(t, r, "job/"); !slices.Equal(got, in.had) {
+			t.Errorf("jobs in %v: %q, want %q", in.mesh, got, in.had)
+		}
+		if err := r.Write(Record{"job/a", []byte("1")}); err != nil {
+			t.Error(err)
+		}
+		if err := r.Write(Record{"role/" + in.mesh.Name, []byte("blocked")}); err != nil {
+			t.Error(err)
+		}
+		if got := names(t, r, "role/"); !slices.Contains(got, "role/studio") {
+			t.Errorf("roles in %v: %q", in.mesh, got)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

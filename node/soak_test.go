@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"meshnode/blockstore"
+	"meshnode/p2p"
 	"meshnode/renderer/synthetic"
 )
 
@@ -73,7 +74,7 @@ func TestSoak(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer h.Close()
-		records, err := h.openRecords(log)
+		records, err := h.openRecords(p2p.Mesh{}, log)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -48,7 +48,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 }
 
 func start(ctx context.Context, cfg Config, h *home) (*Node, error) {
-	records, err := h.openRecords(cfg.Log)
+	records, err := h.openRecords(cfg.Mesh, cfg.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func start(ctx context.Context, cfg Config, h *home) (*Node, error) {
 		return nil, errors.Join(err, records.Close())
 	}
 	// Before discovery: bitswap never asks a peer that was connected earlier.
-	store, err := blockstore.NewDisk(h.path("blocks"), blockstore.NewBitswap(host.LibP2P(), cfg.Mesh.Name, nil))
+	store, err := blockstore.NewDisk(h.of(cfg.Mesh, "blocks"), blockstore.NewBitswap(host.LibP2P(), cfg.Mesh.Name, nil))
 	if err != nil {
 		return nil, errors.Join(err, host.Close(), records.Close())
 	}

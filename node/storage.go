@@ -76,7 +76,8 @@ func (n *Node) Storage() *Storage {
 	return &Storage{store: n.parts.Store, results: n.results, free: n.free, close: func() error { return nil }}
 }
 
-// OpenStorage opens the store of a home on which no node runs; it fails with ErrInUse
+// OpenStorage opens the store of a home on which no node runs, of the mesh that the
+// home has joined; it fails with ErrInUse
 // where one does, and keeps nodes away until it is closed.
 func OpenStorage(dir string) (*Storage, error) {
 	if _, err := os.Stat(dir); err != nil {
@@ -86,7 +87,11 @@ func OpenStorage(dir string) (*Storage, error) {
 	if err != nil {
 		return nil, err
 	}
-	records, err := h.openRecords(slog.New(slog.DiscardHandler))
+	mesh, err := MeshOf(dir, "", "")
+	if err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	records, err := h.openRecords(mesh, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
@@ -94,7 +99,7 @@ func OpenStorage(dir string) (*Storage, error) {
 	if err = errors.Join(err, records.Close()); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
-	store, err := blockstore.NewDisk(h.path("blocks"), nil)
+	store, err := blockstore.NewDisk(h.of(mesh, "blocks"), nil)
 	if err != nil {
 		return nil, errors.Join(err, h.Close())
 	}

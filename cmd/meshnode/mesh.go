@@ -163,6 +163,6 @@ func leaveMesh(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.App.ErrWriter, "meshnode: this computer is in the open mesh %q from the next \"meshnode run\" on\n", node.DefaultMesh)
+	fmt.Fprintf(c.App.ErrWriter, "meshnode: this computer is in the open mesh %q from the next \"meshnode run\" on; what it has of the private one is kept apart, for when it is joined again\n", node.DefaultMesh)
 	return nil
 }
