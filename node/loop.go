@@ -60,7 +60,11 @@ func (n *Node) live(records map[string][]byte, redo []scheduler.Event) (undone [
 		}
 		return n.carryOut(actions)
 	}
-	if err = n.carryOut(n.restore(s, records)); err == nil {
+	actions := n.restore(s, records)
+	for _, ev := range n.shunned(s.Partners()) { // roles may have changed since
+		actions = append(actions, n.step(s, ev)...)
+	}
+	if err = n.carryOut(actions); err == nil {
 		err = step(redo)
 	}
 	for events := redo; ; err = step(events) {

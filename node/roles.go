@@ -145,17 +145,27 @@ func (n *Node) SetRole(peer string, role Role) (PeerRole, error) {
 		return PeerRole{}, err
 	}
 	n.parts.Network.Admit(n.roles.admits)
-	for _, other := range n.Peers() {
-		if r := n.roles.role(other.ID); r != RoleFull {
-			n.post(scheduler.Shunned{Peer: other.ID, Blocked: r == RoleBlocked})
-		}
+	var partners []job.PeerID // those that have left too
+	n.ask(func(s *scheduler.Scheduler) { partners = s.Partners() })
+	for _, other := range n.Peers() { // what they have said may not have been heard yet
+		partners = append(partners, other.ID)
 	}
-	if r := n.roles.role(p); p != Others && r != RoleFull { // it may have left before
-		n.post(scheduler.Shunned{Peer: p, Blocked: r == RoleBlocked})
+	for _, ev := range n.shunned(partners) {
+		n.post(ev)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return PeerRole{Peer: p, Name: n.names[p], Role: role}, nil
+}
+
+// shunned returns what the scheduler has to know of the roles of those peers.
+func (n *Node) shunned(peers []job.PeerID) (events []scheduler.Event) {
+	for _, p := range peers {
+		if r := n.roles.role(p); r != RoleFull && p != n.self {
+			events = append(events, scheduler.Shunned{Peer: p, Blocked: r == RoleBlocked})
+		}
+	}
+	return events
 }
 
 // SetRole is Node.SetRole for a home on which no node runs; it fails with ErrInUse
@@ -181,7 +191,7 @@ func withRoles(dir string, do func(*roles) error) error {
 		return err
 	}
 	defer h.Close()
-	records, err := h.openRecords(slog.New(slog.DiscardHandler))
+	records, err := h.openRecords(p2p.Mesh{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}

@@ -4,12 +4,14 @@ package node
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
 	"meshnode/renderer/synthetic"
+	"meshnode/scheduler"
 )
 
 // renderers publishes a scene that its submitter does not render, and returns the
@@ -99,6 +101,44 @@ func TestBlockDuringJobs(t *testing.T) {
 	})
 	if last := got.last(); last.Event != "finished" || last.File != path || !blocked {
 		t.Fatalf("blocked: %v, ended with %+v", blocked, last)
+	}
+}
+
+// The jobs of a submitter that is away are left as well when it gets another role, be
+// it while the worker's node runs or while it does not.
+func TestBlockAbsent(t *testing.T) {
+	for _, role := range []Role{RoleBlocked, RoleWorker} {
+		for _, running := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, running %v", role, running), func(t *testing.T) {
+				m := newMesh(t)
+				submitter, worker := m.computer(101, 1, 0), m.computer(102, 1, 50*time.Millisecond)
+				n := worker.start()
+				submitter.killed(demo, func(e Event) bool { return e.Event == "progress" && e.Done >= 5 })
+				m.wait("the submitter to be missed", func() bool { return len(n.Peers()) == 0 })
+				if len(n.Jobs()) == 0 {
+					t.Fatal("the worker has no job to leave")
+				}
+				if running {
+					setRole(t, n, string(Others), role)
+				} else {
+					n.Close()
+					m.drop(n)
+					r, err := loadRoles(&worker.records)
+					if err == nil {
+						err = r.set(Others, role)
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+					n = worker.start()
+				}
+				m.wait("the job to be left", func() (left bool) {
+					n.ask(func(s *scheduler.Scheduler) { left = s.Open() == 0 })
+					return left
+				})
+				worker.kept()
+			})
+		}
 	}
 }
 

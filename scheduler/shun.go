@@ -8,6 +8,23 @@ import (
 	"meshnode/job"
 )
 
+// Partners returns the peers whom Shunned can be about: those of whom there are jobs or
+// offers here, though they may have left long ago, and those that are in jobs of this
+// node.
+func (s *Scheduler) Partners() []job.PeerID {
+	var ids []job.PeerID
+	for _, o := range s.offered {
+		ids = append(ids, o.signed.From)
+	}
+	for _, j := range s.jobs {
+		if ids = append(ids, j.submitter); j.own() {
+			ids = append(ids, j.members.ids...)
+		}
+	}
+	slices.Sort(ids)
+	return slices.DeleteFunc(slices.Compact(ids), func(id job.PeerID) bool { return id == s.self })
+}
+
 // shun ends what this node has to do with a peer. Later messages of it do not get
 // here.
 func (s *Scheduler) shun(ev Shunned) {
