@@ -256,7 +256,11 @@ func (f *fetch) withdraw() {
 		}
 	}
 	for p, cids := range asked {
-		f.swap.calls.Go(func() { _ = f.swap.tell(f.swap.ctx, p, nil, cids) })
+		f.swap.calls.Go(func() {
+			for some := range slices.Chunk(cids, maxEntries/2) {
+				_ = f.swap.tell(f.swap.ctx, p, nil, some)
+			}
+		})
 	}
 }
 
@@ -336,10 +340,17 @@ var (
 	_ network.Receiver = receiver{}
 )
 
+// maxCID is more bytes than a CID in use has. Others may have as many as a message,
+// and twice that as text.
+const maxCID = 64
+
 var errReadOnly = errors.New("blockstore: bitswap may only read")
 
 // address returns the text form of a CID, or "" for a kind that is not in use.
 func address(key cid.Cid) job.CID {
+	if key.ByteLen() > maxCID {
+		return ""
+	}
 	c := job.CID(key.String())
 	if _, err := c.Parse(); err != nil {
 		return ""

@@ -16,7 +16,7 @@ import (
 // Limits on messages that peers send. boxo allocates what a message announces, up
 // to 4 MiB, takes as many at a time as there are streams, and waits for their bytes
 // without end. A peer of ours sends at most eight at a time, each on a stream of
-// its own.
+// its own. What a message may have in it is for the [scanner] to say.
 const (
 	maxReading     = 32               // messages read at a time
 	maxReadingFrom = 8                // of them, of one peer; more wait
@@ -72,7 +72,7 @@ func (i *inbound) SetStreamHandler(id protocol.ID, handle network.StreamHandler)
 			_ = s.Reset()
 			return
 		}
-		handle(s)
+		handle(&scanned{Stream: s})
 	})
 }
 

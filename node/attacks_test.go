@@ -318,10 +318,21 @@ var attacks = []attack{
 			}
 		})
 	}},
+	{"messages of blocks that are bombs", ignored, func(ctx context.Context, r *rogue) {
+		bomb := bytes.Repeat([]byte{0x1a, 0x00}, 2<<20-8) // empty blocks: 222 MiB, once decoded
+		bomb = append(binary.AppendUvarint(nil, uint64(len(bomb))), bomb...)
+		again(ctx, 50*time.Millisecond, func(int) {
+			r.streams(ctx, blocksProtocol, 4, func(s network.Stream) {
+				_, _ = s.Write(bomb)
+				_ = s.SetReadDeadline(time.Now().Add(time.Second))
+				_, _ = io.Copy(io.Discard, s)
+			})
+		})
+	}},
 	{"wants without end, of what nobody has", ignored, func(ctx context.Context, r *rogue) {
 		again(ctx, 50*time.Millisecond, func(int) {
 			msg := message.New(true)
-			for range 5000 {
+			for range 2000 { // more than 2,048 would not be read
 				msg.AddEntry(blocks.NewBlock(noise(8)).Cid(), 1, pb.Message_Wantlist_Block, true)
 			}
 			r.streams(ctx, blocksProtocol, 1, func(s network.Stream) { _ = msg.ToNetV1(s) })
