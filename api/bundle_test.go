@@ -24,7 +24,7 @@ func TestBundle(t *testing.T) {
 	store, other := blockstore.NewMemory(exchange.Join("self")), blockstore.NewMemory(exchange.Join("other"))
 	defer other.Close()
 	h := newInsideWith(t, store)
-	c := fakeNode(t, t.TempDir(), h.ServeHTTP)
+	c := fakeNode(t, t.TempDir(), h.handler().ServeHTTP)
 	files := map[string]string{"here.txt": "here", "gone.txt": strings.Repeat("gone", job.MaxBlock/4) + "!"}
 	id := h.publish(t, files)
 

@@ -46,24 +46,11 @@ func (e *Error) Error() string { return e.Text }
 // concurrent use; all but Publish, Watch, Explain, Verify, Follow, Hold and those of the
 // store give up after ten seconds.
 type Client struct {
-	http *http.Client
+	door door
 }
 
 // NewClient returns a client of the node that owns home. It does not connect.
-func NewClient(home string) *Client {
-	socket := SocketPath(home)
-	return &Client{http: &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			if err := checkSocketFolder(home); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return nil, err
-			}
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		},
-		DisableCompression: true,
-		// A command makes few calls; a kept connection would count as a client.
-		DisableKeepAlives: true,
-	}}}
-}
+func NewClient(home string) *Client { return &Client{doorOf(home)} }
 
 // Publish submits a job and calls on for each event, in order, until the job
 // has finished or failed, which is not an error of Publish. Ending ctx before
@@ -248,10 +235,15 @@ func (c *Client) Hold(ctx context.Context) (io.Closer, error) {
 
 // call makes one request and decodes the answer into out, unless that is nil.
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, callTimeout,
-		fmt.Errorf("api: the node did not answer within %v: see node.log in its home, or end it and start it again", callTimeout))
+	ctx, cancel := patience(ctx)
 	defer cancel()
 	return c.ask(ctx, method, path, in, out)
+}
+
+// patience is how long a node is waited for that has to answer at once.
+func patience(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, callTimeout,
+		fmt.Errorf("api: the node did not answer within %v: see node.log in its home, or end it and start it again", callTimeout))
 }
 
 // ask is call without a bound on its time.
@@ -284,14 +276,18 @@ func (c *Client) open(ctx context.Context, method, path string, in any) (*http.R
 		}
 		content = bytes.NewReader(data)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://meshnode"+path, content)
+	at, err := c.door.find(ctx)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+at.host+path, content)
 	if err != nil {
 		return nil, fmt.Errorf("api: make the request to %s: %w", path, err)
 	}
 	if method != http.MethodGet {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := c.http.Do(req)
+	resp, err := at.do(req)
 	if err != nil {
 		return nil, failure(ctx, err)
 	}

@@ -9,8 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -23,25 +21,13 @@ import (
 // also checks what every request must have.
 func fakeNode(t *testing.T, home string, handle http.HandlerFunc) *Client {
 	t.Helper()
-	if err := MakeSocketFolder(home); err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("unix", SocketPath(home))
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Host != "meshnode" {
-			t.Errorf("%s %s: host %q", r.Method, r.URL, r.Host)
-		}
+	shut := openDoor(t, doorOf(home), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if post := r.Method != http.MethodGet; post != (r.Header.Get("Content-Type") == "application/json") {
 			t.Errorf("%s %s: content type %q", r.Method, r.URL, r.Header.Get("Content-Type"))
 		}
 		handle(w, r)
-	})}
-	ended := make(chan struct{})
-	go func() { defer close(ended); _ = server.Serve(listener) }()
-	t.Cleanup(func() { _ = server.Close(); <-ended })
+	}))
+	t.Cleanup(shut)
 	return NewClient(home)
 }
 
@@ -205,22 +191,6 @@ func TestClientPublishCanceled(t *testing.T) {
 
 func TestClientFailures(t *testing.T) {
 	ctx := testContext(t)
-	home := t.TempDir()
-	if _, err := NewClient(home).Status(ctx); !errors.Is(err, ErrNoNode) {
-		t.Errorf("without a socket: %v, want ErrNoNode", err)
-	}
-	listener, err := net.Listen("unix", SocketPath(home))
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener.(*net.UnixListener).SetUnlinkOnClose(false)
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := NewClient(home).Status(ctx); !errors.Is(err, ErrNoNode) {
-		t.Errorf("with the socket of a node that was killed: %v, want ErrNoNode", err)
-	}
-
 	for _, test := range []struct {
 		answer string
 		want   string
@@ -244,7 +214,7 @@ func TestClientFailures(t *testing.T) {
 
 	canceled, cancel := context.WithCancel(ctx)
 	cancel()
-	if _, err := NewClient(home).Peers(canceled); !errors.Is(err, context.Canceled) {
+	if _, err := answerRaw(t, "").Peers(canceled); !errors.Is(err, context.Canceled) {
 		t.Errorf("canceled: %v", err)
 	}
 }
@@ -253,8 +223,7 @@ func TestClientFailures(t *testing.T) {
 // bytes.
 func answerRaw(t *testing.T, answer string) *Client {
 	t.Helper()
-	home := t.TempDir()
-	listener, err := net.Listen("unix", SocketPath(home))
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -272,39 +241,12 @@ func answerRaw(t *testing.T, answer string) *Client {
 		}
 	}()
 	t.Cleanup(func() { _ = listener.Close(); <-ended })
-	return NewClient(home)
+	return &Client{found{entry{network: "tcp4", address: listener.Addr().String(), host: "meshnode"}}}
 }
 
-func TestSocketPath(t *testing.T) {
-	tmp := t.TempDir()
-	t.Setenv("TMPDIR", tmp)
-	t.Setenv("TMP", tmp)
-	short := filepath.Join(tmp, "h")
-	if got := SocketPath(short); len(filepath.Join(short, "api.sock")) <= maxSocketPath && got != filepath.Join(short, "api.sock") {
-		t.Errorf("SocketPath(%q) = %q", short, got)
-	}
-	a, b := filepath.Join(tmp, strings.Repeat("a", 120)), filepath.Join(tmp, strings.Repeat("b", 120))
-	if SocketPath(a) == SocketPath(b) || SocketPath(a) != SocketPath(a+"/./") || !strings.HasPrefix(SocketPath(a), tmp) {
-		t.Errorf("long homes get %q and %q", SocketPath(a), SocketPath(b))
-	}
-	ctx := testContext(t)
-	if _, err := NewClient(a).Status(ctx); !errors.Is(err, ErrNoNode) {
-		t.Errorf("without the folder: %v, want ErrNoNode", err)
-	}
-	if err := MakeSocketFolder(a); err != nil {
-		t.Fatal(err)
-	}
-	folder := filepath.Dir(SocketPath(a))
-	if err := os.Chmod(folder, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	if info, err := os.Stat(folder); err != nil || info.Mode().Perm() != 0o777 {
-		t.Skip("no permissions on this system")
-	}
-	if err := MakeSocketFolder(a); err == nil {
-		t.Error("a folder that everybody can write to is taken")
-	}
-	if _, err := NewClient(a).Status(ctx); err == nil || errors.Is(err, ErrNoNode) {
-		t.Errorf("a client uses a folder that everybody can write to: %v", err)
-	}
-}
+// found is a door whose entry is known.
+type found struct{ entry }
+
+func (found) listen() (net.Listener, entry, error) { return nil, entry{}, errors.ErrUnsupported }
+
+func (f found) find(context.Context) (entry, error) { return f.entry, nil }

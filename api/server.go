@@ -11,16 +11,12 @@ import (
 	"mime"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"meshnode/node"
 )
-
-// host is the one Host header that is served.
-const host = "meshnode"
 
 // Limits of the local door.
 const (
@@ -33,7 +29,9 @@ const (
 
 // Serve runs a node and its local API until ctx ends, a client asks it to stop,
 // or, with ForClients, its last client has left.
-func Serve(ctx context.Context, cfg node.Config) error {
+func Serve(ctx context.Context, cfg node.Config) error { return serve(ctx, cfg, doorOf(cfg.Home)) }
+
+func serve(ctx context.Context, cfg node.Config, d door) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	n, err := node.Start(ctx, cfg)
@@ -41,15 +39,15 @@ func Serve(ctx context.Context, cfg node.Config) error {
 		return err
 	}
 	defer n.Close()
-	listener, err := listen(cfg.Home)
+	s := &server{node: n, stop: stop, change: make(chan struct{}, 1)}
+	listener, handler, err := open(d, s.handler())
 	if err != nil {
 		return err
 	}
-	s := &server{node: n, stop: stop, change: make(chan struct{}, 1)}
 	requests, endRequests := context.WithCancel(context.WithoutCancel(ctx))
 	defer endRequests()
 	h := &http.Server{
-		Handler: guard(s.handler()), ReadHeaderTimeout: readTime, MaxHeaderBytes: maxHeader,
+		Handler: handler, ReadHeaderTimeout: readTime, IdleTimeout: readTime, MaxHeaderBytes: maxHeader,
 		BaseContext: func(net.Listener) context.Context { return requests },
 	}
 	ended := make(chan error, 1)
@@ -72,31 +70,10 @@ func Serve(ctx context.Context, cfg node.Config) error {
 	if h.Shutdown(grace) != nil {
 		h.Close()
 	}
-	os.Remove(listener.Addr().String())
 	if errors.Is(err, http.ErrServerClosed) {
 		err = nil
 	}
 	return err
-}
-
-// listen opens the socket for this user alone. The home's lock is held, so a
-// socket that is there is of a node that was killed.
-func listen(home string) (net.Listener, error) {
-	if err := MakeSocketFolder(home); err != nil {
-		return nil, err
-	}
-	path := SocketPath(home)
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("api: old socket: %w", err)
-	}
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, fmt.Errorf("api: %w", err)
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, fmt.Errorf("api: %w", errors.Join(err, l.Close()))
-	}
-	return l, nil
 }
 
 type server struct {
@@ -212,23 +189,6 @@ func (s *server) setRole(w http.ResponseWriter, r *http.Request) {
 	default:
 		reply(w, http.StatusOK, role)
 	}
-}
-
-// guard admits only what is meant for this door: a web page that a browser was
-// tricked into sending here has another Host, or no JSON.
-func guard(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Host != host {
-			fail(w, http.StatusForbidden, fmt.Errorf("host %q is not %q", r.Host, host))
-			return
-		}
-		if r.Method != http.MethodGet && r.Header.Get("Content-Type") != "application/json" {
-			fail(w, http.StatusUnsupportedMediaType, errors.New("only application/json"))
-			return
-		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		next.ServeHTTP(w, r)
-	})
 }
 
 // stream answers with the events of what do does with a request; the client's

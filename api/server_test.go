@@ -29,9 +29,14 @@ import (
 	"meshnode/renderer/synthetic"
 )
 
-// inside is a node without peers behind its door, and what a request could change.
+// entries are the two kinds of them, with the one host that each serves.
+var entries = []entry{
+	{host: "meshnode"},
+	{host: "127.0.0.1:4321", token: strings.Repeat("5e", secretSize), proof: strings.Repeat("b7", secretSize)},
+}
+
+// inside is a node without peers, and what a request could change of it.
 type inside struct {
-	http.Handler
 	*server
 	store   blockstore.Store
 	records *node.MemoryRecords
@@ -63,7 +68,7 @@ func newInsideWith(t testing.TB, store blockstore.Store) *inside {
 	stopped, stop := context.WithCancel(context.Background())
 	t.Cleanup(stop)
 	s := &server{node: n, stop: stop, change: make(chan struct{}, 1)}
-	return &inside{guard(s.handler()), s, store, records, stopped}
+	return &inside{s, store, records, stopped}
 }
 
 // publish makes the film of a scene that reads those files, and returns the job, which
@@ -148,13 +153,16 @@ var endpoints = []struct{ method, path, body string }{
 }
 
 // call makes a request of a client that has left already, so that nothing waits.
-func call(h http.Handler, method, path, host, kind, body string) *httptest.ResponseRecorder {
+func call(h http.Handler, at entry, method, path, host, kind, body string) *httptest.ResponseRecorder {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	r := httptest.NewRequestWithContext(ctx, method, "http://meshnode/", strings.NewReader(body))
 	r.URL.Path, r.Host = path, host
 	if kind != "" {
 		r.Header.Set("Content-Type", kind)
+	}
+	if at.token != "" {
+		r.Header.Set("Authorization", "Bearer "+at.token)
 	}
 	w := httptest.NewRecorder()
 	func() {
@@ -163,7 +171,7 @@ func call(h http.Handler, method, path, host, kind, body string) *httptest.Respo
 				panic(e)
 			}
 		}()
-		h.ServeHTTP(w, r)
+		guard(at, h).ServeHTTP(w, r)
 	}()
 	return w
 }
@@ -185,28 +193,50 @@ func TestEndpointsAreRoutes(t *testing.T) {
 	}
 }
 
-// Each endpoint wants the exact host, and JSON to change anything; none that
-// changes something answers to GET.
+// Each endpoint wants the exact host, the token if there is one, and JSON to change
+// anything; none that changes something answers to GET.
 func TestDoor(t *testing.T) {
-	h := newInside(t)
-	for _, e := range endpoints {
-		for _, host := range []string{"", "localhost", "127.0.0.1", "127.0.0.1:80", "meshnode:80", "Meshnode", "meshnode.", "evil.example", "meshnode.evil.example"} {
-			if w := call(h, e.method, e.path, host, "application/json", e.body); w.Code != http.StatusForbidden {
-				t.Errorf("%s %s for host %q: %d", e.method, e.path, host, w.Code)
+	h := newInside(t).handler()
+	for _, at := range entries {
+		tokens := []string{"", "x", at.token[:len(at.token)/2], at.token + "0", at.proof, strings.ToUpper(at.token)}
+		if at.token == "" {
+			tokens = nil // all that can connect may ask
+		}
+		for _, e := range endpoints {
+			for _, host := range []string{"", "localhost", "localhost:4321", "127.0.0.1", "127.0.0.1:80", "127.0.0.1:04321", "127.1:4321", "[::1]:4321", "meshnode:80", "Meshnode", "meshnode.", "evil.example", "meshnode.evil.example", entries[0].host, entries[1].host} {
+				if host == at.host {
+					continue
+				}
+				if w := call(h, at, e.method, e.path, host, "application/json", e.body); w.Code != http.StatusForbidden {
+					t.Errorf("%s %s for host %q: %d", e.method, e.path, host, w.Code)
+				}
 			}
-		}
-		if e.method == "GET" {
-			continue
-		}
-		for _, kind := range []string{"", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/json; charset=utf-8"} {
-			if w := call(h, e.method, e.path, host, kind, e.body); w.Code != http.StatusUnsupportedMediaType {
-				t.Errorf("%s %s of type %q: %d", e.method, e.path, kind, w.Code)
+			for _, token := range tokens {
+				r := httptest.NewRequest(e.method, e.path, strings.NewReader(e.body))
+				r.Host = at.host
+				r.Header.Set("Content-Type", "application/json")
+				if token != "" {
+					r.Header.Set("Authorization", "Bearer "+token)
+				}
+				w := httptest.NewRecorder()
+				guard(at, h).ServeHTTP(w, r)
+				if w.Code != http.StatusUnauthorized || w.Header().Get(proofHeader) != "" {
+					t.Errorf("%s %s with token %q: %d, %v", e.method, e.path, token, w.Code, w.Header())
+				}
 			}
-		}
-		for _, method := range []string{"GET", "HEAD"} {
-			served := e.path == "/v1/roles" // another endpoint
-			if w := call(h, method, e.path, host, "application/json", ""); !served && w.Code < 400 {
-				t.Errorf("%s %s: %d", method, e.path, w.Code)
+			if e.method == "GET" {
+				continue
+			}
+			for _, kind := range []string{"", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/json; charset=utf-8"} {
+				if w := call(h, at, e.method, e.path, at.host, kind, e.body); w.Code != http.StatusUnsupportedMediaType {
+					t.Errorf("%s %s of type %q: %d", e.method, e.path, kind, w.Code)
+				}
+			}
+			for _, method := range []string{"GET", "HEAD"} {
+				served := e.path == "/v1/roles" // another endpoint
+				if w := call(h, at, method, e.path, at.host, "application/json", ""); !served && w.Code < 400 {
+					t.Errorf("%s %s: %d", method, e.path, w.Code)
+				}
 			}
 		}
 	}
@@ -223,10 +253,9 @@ func TestGetChangesNothing(t *testing.T) {
 			leave()
 		}
 		r := httptest.NewRequestWithContext(ctx, method, path, strings.NewReader(body))
-		r.Host = host
 		r.Header.Set("Content-Type", "application/json")
 		w := httptest.NewRecorder()
-		h.ServeHTTP(w, r)
+		h.handler().ServeHTTP(w, r)
 		return w
 	}
 	before := h.state(t)
@@ -262,75 +291,63 @@ func TestGetChangesNothing(t *testing.T) {
 
 // What is too large, unknown, doubled or not JSON is refused.
 func TestDoorRefusesBodies(t *testing.T) {
-	h := newInside(t)
+	h, at := newInside(t).handler(), entries[0]
 	for _, body := range []string{
 		"", "{", "null", "[]", `{"paused":true} {"paused":false}`, `{"paused":true,"more":1}`, `{"paused":1}`, `{"paused":true}]`,
 		strings.Repeat("[", 100_000), `{"paused":"` + strings.Repeat("x", maxBody) + `"}`, `{"paused":true` + strings.Repeat(" ", maxBody) + `}`,
 	} {
-		if w := call(h, "POST", "/v1/pause", host, "application/json", body); w.Code != http.StatusBadRequest {
+		if w := call(h, at, "POST", "/v1/pause", at.host, "application/json", body); w.Code != http.StatusBadRequest {
 			t.Errorf("%.40q: %d %s", body, w.Code, w.Body)
 		}
 	}
-	if w := call(h, "POST", "/v1/pause", host, "application/json", `{"paused":true}`); w.Code != http.StatusNoContent {
+	if w := call(h, at, "POST", "/v1/pause", at.host, "application/json", `{"paused":true}`); w.Code != http.StatusNoContent {
 		t.Errorf("a good one: %d %s", w.Code, w.Body)
 	}
 	for _, path := range []string{"/v1/jobs/../stop", "/v1/jobs//cancel", "/v1/jobs/%2e%2e/cancel", "//v1/stop", "/"} {
-		if w := call(h, "POST", path, host, "application/json", ""); w.Code < 300 {
+		if w := call(h, at, "POST", path, at.host, "application/json", ""); w.Code < 300 {
 			t.Errorf("%q: %d", path, w.Code)
 		}
 	}
 }
 
-// The socket is for this user alone, and a client that sends a request slowly is
-// not waited for.
+// A client that sends a request slowly is not waited for, with a token or without.
 func TestDoorOfNode(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes ten seconds")
 	}
-	home := t.TempDir()
-	ctx, stop := context.WithCancel(t.Context())
-	ready, ended := make(chan struct{}), make(chan error, 1)
-	go func() {
-		ended <- Serve(ctx, node.Config{
-			Home: home, Mesh: p2p.Mesh{Name: "test"}, NoMDNS: true, Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Python: "/nowhere",
-			Log: slog.New(slog.DiscardHandler), OnReady: func(node.Status) { close(ready) },
-		})
-	}()
-	defer func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	}()
-	select {
-	case <-ready:
-	case err := <-ended:
-		ended <- err
-		t.Fatal(err)
-	}
-	info, err := os.Stat(SocketPath(home))
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the socket: %v, %v", info, err)
-	}
-	var clients sync.WaitGroup
-	defer clients.Wait()
-	for what, text := range map[string]string{
-		"header": "POST /v1/pause HTTP/1.1\r\nHost: meshnode\r\nContent-Type: application/json\r\n",
-		"body":   "POST /v1/pause HTTP/1.1\r\nHost: meshnode\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{\"paused\"",
-		"much":   "GET /v1/status HTTP/1.1\r\nHost: meshnode\r\nX: " + strings.Repeat("x", 2*maxHeader),
-	} {
-		clients.Go(func() {
-			conn, err := net.Dial("unix", SocketPath(home))
-			if err != nil {
-				t.Error(err)
-				return
+	for name, of := range doors {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			home := t.TempDir()
+			at := startNode(t, home, of(home))
+			say := "Host: " + at.host + "\r\n"
+			if at.token != "" {
+				say += "Authorization: Bearer " + at.token + "\r\n"
 			}
-			defer conn.Close()
-			_ = conn.SetDeadline(time.Now().Add(60 * time.Second))
-			_, _ = io.WriteString(conn, text) // of too much not all is taken
-			answer, err := io.ReadAll(conn)
-			if errors.Is(err, os.ErrDeadlineExceeded) || bytes.HasPrefix(answer, []byte("HTTP/1.1 2")) {
-				t.Errorf("%s: %q, %v", what, answer, err)
+			var clients sync.WaitGroup
+			defer clients.Wait()
+			for what, text := range map[string]string{
+				"header":  "POST /v1/pause HTTP/1.1\r\n" + say + "Content-Type: application/json\r\n",
+				"body":    "POST /v1/pause HTTP/1.1\r\n" + say + "Content-Type: application/json\r\nContent-Length: 15\r\n\r\n{\"paused\"",
+				"much":    "GET /v1/status HTTP/1.1\r\n" + say + "X: " + strings.Repeat("x", 2*maxHeader),
+				"refused": "POST /v1/pause HTTP/1.1\r\nHost: other\r\nContent-Length: 15\r\n\r\n{\"paused\"",
+				"idle":    "GET / HTTP/1.1\r\nHost: other\r\n\r\n",
+				"nothing": "",
+			} {
+				clients.Go(func() {
+					conn, err := net.Dial(at.network, at.address)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					defer conn.Close()
+					_ = conn.SetDeadline(time.Now().Add(60 * time.Second))
+					_, _ = io.WriteString(conn, text) // of too much not all is taken
+					answer, err := io.ReadAll(conn)
+					if errors.Is(err, os.ErrDeadlineExceeded) || bytes.HasPrefix(answer, []byte("HTTP/1.1 2")) {
+						t.Errorf("%s: %q, %v", what, answer, err)
+					}
+				})
 			}
 		})
 	}
@@ -340,13 +357,14 @@ func TestDoorOfNode(t *testing.T) {
 // with JSON or nothing.
 func FuzzHTTP(f *testing.F) {
 	for i, e := range endpoints {
-		f.Add(uint8(i), e.path, host, "application/json", []byte(e.body))
+		at := entries[i>>2&1]
+		f.Add(uint8(i), e.path, at.host, "application/json", []byte(e.body))
 	}
 	f.Add(uint8(0), "/v1/jobs/%2e%2e/cancel", "127.0.0.1", "text/plain", []byte("[[[[[["))
-	h := newInside(f)
+	h := newInside(f).handler()
 	f.Fuzz(func(t *testing.T, which uint8, path, host, kind string, body []byte) {
 		method := [...]string{"GET", "POST", "HEAD", "PUT"}[which%4]
-		w := call(h, method, path, host, kind, string(body))
+		w := call(h, entries[which>>2&1], method, path, host, kind, string(body))
 		if kind := w.Header().Get("Content-Type"); kind == "application/json" && !json.Valid(w.Body.Bytes()) {
 			t.Errorf("%s %q: %d %q", method, path, w.Code, fmt.Sprint(w.Body))
 		}

@@ -25,7 +25,7 @@ import (
 //	environments/  installed renderers
 //	scratch/       engines' files; emptied at start
 //	meshes/        state.db and blocks/ of each private mesh: see of
-//	api.sock       the local API
+//	api.sock       the local API; on Windows api.token says where that is
 //	lock           held while a node runs; contains its process id
 type home struct {
 	dir  string

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -188,24 +187,22 @@ func (f *fakeNode) handler() http.Handler {
 	return mux
 }
 
-// serve answers at the home's socket until the test ends.
+// serve answers at the home's door until the test ends.
 func (f *fakeNode) serve(t *testing.T, home string) {
 	t.Helper()
-	listener, err := listenAt(home)
+	serveAt(t, home, f.handler())
+}
+
+func serveAt(t *testing.T, home string, h http.Handler) {
+	t.Helper()
+	listener, handler, err := api.Open(home, h)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: f.handler()}
+	server := &http.Server{Handler: handler}
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = server.Serve(listener) }()
 	t.Cleanup(func() { _ = server.Close(); <-ended })
-}
-
-func listenAt(home string) (net.Listener, error) {
-	if err := api.MakeSocketFolder(home); err != nil {
-		return nil, err
-	}
-	return net.Listen("unix", api.SocketPath(home))
 }
 
 // runFakeNode is `meshnode run` as the tests need it: "serve" answers one
@@ -221,19 +218,19 @@ func runFakeNode(role string) int {
 	if role == "wait" && os.Mkdir(filepath.Join(home, "seen"), 0o700) == nil {
 		return exitInUse
 	}
-	listener, err := listenAt(home)
-	if err != nil {
-		fmt.Println(err)
-		return 1
-	}
 	f := newFakeNode(home)
 	done := make(chan struct{})
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	listener, handler, err := api.Open(home, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.handler().ServeHTTP(w, r)
 		if r.URL.Path == "/v1/publish" {
 			close(done)
 		}
-	})}
+	}))
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	server := &http.Server{Handler: handler}
 	go func() { _ = server.Serve(listener) }()
 	select {
 	case <-done:

@@ -16,10 +16,6 @@ import (
 func explaining(t *testing.T, home string, events ...node.Event) {
 	t.Helper()
 	f := newFakeNode(home)
-	listener, err := listenAt(home)
-	if err != nil {
-		t.Fatal(err)
-	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/explain", func(w http.ResponseWriter, _ *http.Request) {
 		for _, e := range events {
@@ -27,10 +23,7 @@ func explaining(t *testing.T, home string, events ...node.Event) {
 		}
 	})
 	mux.Handle("/", f.handler())
-	server := &http.Server{Handler: mux}
-	ended := make(chan struct{})
-	go func() { defer close(ended); _ = server.Serve(listener) }()
-	t.Cleanup(func() { _ = server.Close(); <-ended })
+	serveAt(t, home, mux)
 }
 
 func explanation() *node.Explanation {

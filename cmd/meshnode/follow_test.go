@@ -71,10 +71,6 @@ func TestChoosePlayer(t *testing.T) {
 // film answers follow with these bytes; broken off, where the job fails.
 func film(t *testing.T, home, bytes string, broken bool) {
 	t.Helper()
-	listener, err := listenAt(home)
-	if err != nil {
-		t.Fatal(err)
-	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/jobs/k7wq2xea/follow", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Disposition", "inline; filename=Sine.mp4")
@@ -84,10 +80,7 @@ func film(t *testing.T, home, bytes string, broken bool) {
 			panic(http.ErrAbortHandler)
 		}
 	})
-	server := &http.Server{Handler: mux}
-	ended := make(chan struct{})
-	go func() { defer close(ended); _ = server.Serve(listener) }()
-	t.Cleanup(func() { _ = server.Close(); <-ended })
+	serveAt(t, home, mux)
 }
 
 func TestFollowToAFile(t *testing.T) {
