@@ -17,9 +17,12 @@ import (
 )
 
 func init() {
+	if len(os.Args) > 2 && os.Args[1] == testStage && os.Args[2] == "headless" {
+		runtime.LockOSThread() // the job runs on the first thread
+	}
 	maps.Copy(jobsByName, testJobs{
 		"map": mapJob, "forks": forksJob, "bomb": bombJob, "open": openJob, "write": writeJob("OUT"), "write-in": writeJob("IN"), "write-tmp": writeJob("TMP"), "deep": deepJob,
-		"closed": closedJob, "restless": restlessJob, "hold": holdJob, "buffers": buffersJob,
+		"closed": closedJob, "restless": restlessJob, "headless": headlessJob, "hold": holdJob, "buffers": buffersJob,
 		"relay": relayJob, "work": workJob, "signal": signalJob,
 	})
 }
@@ -196,6 +199,26 @@ func holdJob(args []string) error {
 		err = errors.Join(err, other.Wait())
 	}
 	return err
+}
+
+// headlessJob holds that many bytes in a process whose first thread has ended: the
+// process is a zombie by its number, and lives.
+func headlessJob(args []string) error {
+	size, _ := strconv.Atoi(args[0])
+	d, _ := time.ParseDuration(os.Getenv("STAY"))
+	go func() { // with system calls alone: Go does not know that a thread of its own is gone
+		_, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_POPULATE)
+		left := unix.NsecToTimespec(int64(d))
+		unix.Nanosleep(&left, nil)
+		code := uintptr(0)
+		if err != nil {
+			code = 1
+		}
+		syscall.RawSyscall(unix.SYS_EXIT_GROUP, code, 0, 0)
+	}()
+	time.Sleep(10 * time.Millisecond)
+	syscall.RawSyscall(unix.SYS_EXIT, 0, 0, 0)
+	return nil
 }
 
 // workJob uses a processor for that long.

@@ -32,6 +32,7 @@ func TestLimits(t *testing.T) {
 		{"processor time", Limits{CPU: 100 * time.Millisecond}, []string{"work", "400ms"}, ErrCPU, nil},
 		{"processor time of short processes", Limits{CPU: 100 * time.Millisecond}, []string{"relay", "6"}, ErrCPU, nil},
 		{"memory", Limits{Memory: 120 * mib}, []string{"hold", strconv.Itoa(60 * mib), "4"}, ErrMemory, nil},
+		{"memory of a process whose first thread has ended", Limits{Memory: 120 * mib}, []string{"headless", strconv.Itoa(300 * mib)}, ErrMemory, nil},
 		{"memory of the kernel", Limits{Memory: 60 * mib}, []string{"buffers", "150"}, ErrMemory, nil},
 		{"address space", Limits{AddressSpace: 8192 * mib}, []string{"map", strconv.Itoa(9000 * mib)}, nil, syscallErrors{unix.ENOMEM}},
 		{"processes", Limits{Processes: 30}, []string{"forks", "60"}, ErrProcesses, syscallErrors{unix.EAGAIN}},

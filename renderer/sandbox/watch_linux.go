@@ -201,22 +201,55 @@ func processorTime(pid int) int64 {
 }
 
 func residentSize(pid int) int64 {
-	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
-	fields := bytes.Fields(text)
-	if len(fields) < 2 {
-		return 0
-	}
-	pages, _ := strconv.ParseInt(string(fields[1]), 10, 64)
-	return pages * int64(os.Getpagesize())
+	var size int64
+	ofMemory(pid, "statm", func(text []byte) bool {
+		if fields := bytes.Fields(text); len(fields) > 1 {
+			pages, _ := strconv.ParseInt(string(fields[1]), 10, 64)
+			size = pages * int64(os.Getpagesize())
+		}
+		return size > 0
+	})
+	return size
 }
 
 func proportionalSize(pid int) int64 {
-	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/smaps_rollup")
-	for line := range bytes.Lines(text) {
-		if rest, ok := bytes.CutPrefix(line, []byte("Pss:")); ok {
-			kib, _ := strconv.ParseInt(string(bytes.TrimSpace(bytes.TrimSuffix(bytes.TrimSpace(rest), []byte("kB")))), 10, 64)
-			return kib << 10
+	size := int64(-1)
+	ofMemory(pid, "smaps_rollup", func(text []byte) bool {
+		for line := range bytes.Lines(text) {
+			if rest, ok := bytes.CutPrefix(line, []byte("Pss:")); ok {
+				kib, _ := strconv.ParseInt(string(bytes.TrimSpace(bytes.TrimSuffix(bytes.TrimSpace(rest), []byte("kB")))), 10, 64)
+				size = kib << 10
+			}
+		}
+		return size >= 0
+	})
+	if size < 0 {
+		return residentSize(pid) // gone, or not readable: rather too much than nothing
+	}
+	return size
+}
+
+// threadTries is how often the threads of a process are listed until one has lived
+// long enough to be looked at.
+const threadTries = 20
+
+// ofMemory reads a file in /proc about the memory of a process until it has told
+// something: that of the first thread, which may have ended and then shows none,
+// or that of any other, as all share the same.
+func ofMemory(pid int, name string, told func(text []byte) bool) {
+	dir := "/proc/" + strconv.Itoa(pid) + "/"
+	if text, err := os.ReadFile(dir + name); err == nil && told(text) {
+		return
+	}
+	for range threadTries {
+		if tasks(pid) < 2 { // only its zombie is left
+			return
+		}
+		threads, _ := os.ReadDir(dir + "task")
+		for _, thread := range threads {
+			if text, err := os.ReadFile(dir + "task/" + thread.Name() + "/" + name); err == nil && told(text) {
+				return
+			}
 		}
 	}
-	return residentSize(pid) // gone, or not readable: rather too much than nothing
 }
