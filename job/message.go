@@ -161,7 +161,7 @@ type Released struct {
 type Cause uint8
 
 // Nothing is wrong with a cell that was released by a node that is paused or
-// has no room. Failed: rendering was tried. Fatal: no node can render it.
+// has no room. Failed: rendering was tried. Fatal: the same; no node says it.
 // Diverged: the sender must not work on this job any more. Lost: the sender had
 // the cell's bytes, and has them no more; its Dones up to Gen are void, too.
 const (

@@ -183,9 +183,8 @@ func (j *openJob) checksUnderWay() int {
 // nothing rendered here, as nobody else can do it.
 func (s *Scheduler) startChecks(j *openJob) {
 	c := &j.mine.checks
-	for c.trust != TrustMine && j.work.ready && !j.mine.assembling && !s.leaving && !s.sitsOut(j, s.self) {
-		idle := s.spare(j) > 0 || len(c.running) == 0 && s.slotsFor(j) == 0
-		if !idle || c.turn && s.canWork(j) && s.hasWork(j) || c.trust == TrustSpot && len(c.running) > 0 {
+	for c.trust != TrustMine && s.mayRenderBeside(j) {
+		if c.turn && s.canWork(j) && s.hasWork(j) || c.trust == TrustSpot && len(c.running) > 0 {
 			return
 		}
 		cell, ok := s.nextCheck(j)

@@ -59,6 +59,15 @@ type referee struct {
 }
 
 func newReferee(t *testing.T, trust Trust, secret string, cells int, peers ...job.PeerID) *referee {
+	r := newSubmitter(t, Submit{Trust: trust, Secret: []byte(secret)}, cells, peers...)
+	for i := range uint32(cells) {
+		r.render(i, peers[int(i)%len(peers)], "")
+	}
+	return r
+}
+
+// newSubmitter returns one of whose job nothing is rendered.
+func newSubmitter(t *testing.T, submit Submit, cells int, peers ...job.PeerID) *referee {
 	m := &job.Manifest{
 		V: job.Version, Submitter: "self", Name: "Scene", Need: job.Need{Renderer: "synthetic", Version: "1", Fingerprint: "f"},
 		Assets: job.CIDOf(nil), Width: 16, Height: 16, FPS: 1, CellFrames: 1, Plays: []job.Play{{Frames: uint32(cells)}},
@@ -69,10 +78,8 @@ func newReferee(t *testing.T, trust Trust, secret string, cells int, peers ...jo
 	}
 	r := &referee{Scheduler: New(Config{Self: "self"}), t: t, job: id, cells: cells, records: make(map[string][]byte)}
 	r.meetAll(peers)
-	r.step(Submit{Job: id, Manifest: m, Trust: trust, Secret: []byte(secret)})
-	for i := range uint32(cells) {
-		r.render(i, peers[int(i)%len(peers)], "")
-	}
+	submit.Job, submit.Manifest = id, m
+	r.step(submit)
 	return r
 }
 

@@ -34,8 +34,6 @@ func (s *Scheduler) renderFailed(ev RenderFailed) {
 		return
 	}
 	switch ev.Class {
-	case Fatal:
-		s.failedHere(j, ev.Cell, job.CauseFatal, ev.Reason)
 	case Diverged:
 		s.idle(j, ev.Cell)
 		if j.own() {
@@ -55,29 +53,39 @@ func (s *Scheduler) renderFailed(ev RenderFailed) {
 		}
 		fallthrough
 	default:
-		s.failedHere(j, ev.Cell, job.CauseFailed, ev.Reason)
+		s.failedHere(j, ev.Cell, ev.Reason)
 	}
 }
 
 // failedHere gives back a cell that could not be rendered here.
-func (s *Scheduler) failedHere(j *openJob, cell uint32, cause job.Cause, reason string) {
+func (s *Scheduler) failedHere(j *openJob, cell uint32, reason string) {
 	s.idle(j, cell)
 	gen := j.cells[cell].top.gen
 	s.release(j, cell, s.self, gen)
-	j.noteFailure(s.self, cell, gen, s.now)
+	s.noteFailure(j, s.self, cell, gen)
 	s.recordClaims(j)
-	s.do(Publish{&job.Released{Job: j.id, Range: job.Range{A: cell, B: cell + 1}, Gen: gen, Cause: cause, Reason: job.Clip(reason)}})
-	s.failedBy(j, s.self, cell, cause, reason)
+	s.do(Publish{&job.Released{Job: j.id, Range: job.Range{A: cell, B: cell + 1}, Gen: gen, Cause: job.CauseFailed, Reason: job.Clip(reason)}})
+	s.failedBy(j, s.self, cell, reason)
 }
 
 // noteFailure keeps that a peer failed a cell under a claim, and reports whether
 // that is new.
-func (j *openJob) noteFailure(peer job.PeerID, cell, gen uint32, now time.Duration) bool {
+func (s *Scheduler) noteFailure(j *openJob, peer job.PeerID, cell, gen uint32) bool {
 	c, failure := &j.cells[cell], mark{peer, gen}
-	if slices.Contains(c.failed, failure) || len(c.failed) >= maxReleased {
+	if slices.Contains(c.failed, failure) {
 		return false
 	}
-	c.failed, c.failedAt = append(c.failed, failure), now
+	if len(c.failed) >= maxReleased { // none says so often that others are not heard, this node first of all
+		k := slices.IndexFunc(c.failed, func(m mark) bool { return m.peer != s.self && c.failedOften(m.peer) })
+		if k < 0 && peer == s.self {
+			k = slices.IndexFunc(c.failed, func(m mark) bool { return m.peer != s.self })
+		}
+		if k < 0 {
+			return false
+		}
+		c.failed = slices.Delete(c.failed, k, k+1)
+	}
+	c.failed, c.failedAt = append(c.failed, failure), s.now
 	if !slices.Contains(j.failing, cell) {
 		j.failing = append(j.failing, cell)
 	}
@@ -85,16 +93,15 @@ func (j *openJob) noteFailure(peer job.PeerID, cell, gen uint32, now time.Durati
 }
 
 // failedBy does what follows when a peer has failed a cell that it held.
-func (s *Scheduler) failedBy(j *openJob, peer job.PeerID, cell uint32, cause job.Cause, reason string) {
+func (s *Scheduler) failedBy(j *openJob, peer job.PeerID, cell uint32, reason string) {
 	m := j.meet(peer)
 	if m == nil {
 		return
 	}
-	if cause == job.CauseFatal {
-		m.fatal = true
-	}
 	if j.own() {
-		j.mine.reason = reason
+		if peer == s.self || j.mine.reason == "" {
+			j.mine.reason = reason
+		}
 		s.do(Tell{j.id, fmt.Sprintf("%s could not render cell %d: %s", s.name(peer), cell, firstLine(reason))})
 	}
 	if m.faults++; m.faults >= maxFaults && s.renderedElsewhere(j, peer) {
@@ -143,36 +150,69 @@ func (c *cell) failedOn(peer job.PeerID) bool {
 	return slices.ContainsFunc(c.failed, func(m mark) bool { return m.peer == peer })
 }
 
-// hopeless reports whether the job cannot end well: a cell has failed on so many
-// nodes, or so often where there are no others; or two nodes say that nobody can
-// render it, or the only one.
-func (s *Scheduler) hopeless(j *openJob) bool {
-	if len(j.failing) == 0 {
-		return false
-	}
-	fatal := 0
-	for _, m := range j.members.list {
-		if m.fatal && m.revoked.Msg == nil {
-			fatal++
+// failedOften reports whether a cell has failed more than once on a peer.
+func (c *cell) failedOften(peer job.PeerID) bool {
+	n := 0
+	for _, m := range c.failed {
+		if m.peer == peer {
+			n++
 		}
 	}
+	return n > 1
+}
+
+// hopeless reports whether a job of this node cannot end well: a cell has failed on so
+// many nodes, or so often where there are no others, and this one is among them. What
+// peers say is not enough: a few keys, which cost nothing, could end any job.
+func (s *Scheduler) hopeless(j *openJob) bool {
 	for _, i := range j.failing {
-		failed := j.cells[i].failed
-		if len(failed) < maxFailures && fatal == 0 || s.status(j, i).kind >= finished {
+		c := &j.cells[i]
+		if len(c.failed) < maxFailures || !c.failedOn(s.self) && !j.work.out || s.status(j, i).kind >= finished {
 			continue
 		}
 		var peers []job.PeerID
-		for _, m := range failed {
+		for _, m := range c.failed {
 			if !slices.Contains(peers, m.peer) && !j.out(m.peer) {
 				peers = append(peers, m.peer)
 			}
 		}
-		none := !s.others(j, i) && (slices.Contains(peers, s.self) || !s.canWork(j))
-		if len(peers) >= maxFailures || fatal > 1 || none {
+		if len(peers) >= maxFailures || !s.others(j, i) {
 			return true
 		}
 	}
 	return false
+}
+
+// tryHere renders cells of a job of this node here that peers say they cannot render, once
+// as many have said so as there may be before the job fails, but one. It comes before all
+// else that waits for a slot; where the user wants nothing rendered here it is one at a
+// time, beside.
+func (s *Scheduler) tryHere(j *openJob) {
+	if j.work.out {
+		return
+	}
+	for _, i := range j.failing {
+		c := &j.cells[i]
+		if len(c.failed) < maxFailures-1 || c.failedOn(s.self) || s.rendering(j, i) || s.checking(j, i) || s.status(j, i).kind >= finished {
+			continue
+		}
+		if !s.mayRenderBeside(j) {
+			return
+		}
+		s.renderExtra(j, i)
+	}
+}
+
+// mayRenderBeside reports whether there is a slot here for a cell of a job of this node
+// that only this node can do something for: to try it, or to check it.
+func (s *Scheduler) mayRenderBeside(j *openJob) bool {
+	switch {
+	case !j.work.ready || j.mine.assembling || s.leaving || s.sitsOut(j, s.self):
+		return false
+	case s.slotsFor(j) == 0:
+		return s.busy(j) == 0
+	}
+	return s.spare(j) > 0
 }
 
 // others reports whether a node other than this one may still try a cell.

@@ -72,7 +72,6 @@ type member struct {
 	faults   int           // cells it has failed since it last sat out
 	sitOuts  int           // times that it has
 	backAt   time.Duration // until when it does
-	fatal    bool          // it says that nobody can render the job
 	drawn    []drawn       // collected cells that it has rendered, by place; of a job of this node
 }
 

@@ -204,8 +204,8 @@ func (s *Scheduler) released(from job.PeerID, msg *job.Released) {
 			s.release(j, i, from, msg.Gen)
 		}
 		if held && (msg.Cause == job.CauseFailed || msg.Cause == job.CauseFatal) { // who did not hold it did not try it
-			if j.noteFailure(from, i, msg.Gen, s.now) {
-				s.failedBy(j, from, i, msg.Cause, msg.Reason)
+			if s.noteFailure(j, from, i, msg.Gen) {
+				s.failedBy(j, from, i, msg.Reason)
 			}
 		}
 	}

@@ -105,7 +105,7 @@ func (s *Scheduler) restorePart(j *openJob, sub string, r *Record) {
 	j.work.top, j.work.floor = max(j.work.top, r.Top), max(j.work.floor, r.Top)
 	for _, f := range r.Failed {
 		if int(f.Cell) < len(j.cells) {
-			j.noteFailure(s.self, f.Cell, f.Gen, s.now)
+			s.noteFailure(j, s.self, f.Cell, f.Gen)
 		}
 	}
 	kind, page, _ := strings.Cut(sub, "/")

@@ -50,7 +50,7 @@ func (s *Scheduler) slots() int {
 		if j.own() {
 			n = max(n, j.mine.localSlots)
 			if s.slotsFor(j) == 0 {
-				beside += j.checksUnderWay()
+				beside += s.busy(j)
 			}
 		}
 	}
@@ -238,7 +238,9 @@ func (s *Scheduler) nextStretch(j *openJob) *stretch {
 func (s *Scheduler) idle(j *openJob, cell uint32) {
 	for k := range j.work.stretches {
 		if st := &j.work.stretches[k]; st.busy && st.cell == cell {
-			st.busy, st.extra = false, false
+			if st.busy = false; st.extra {
+				j.work.stretches = slices.Delete(j.work.stretches, k, k+1)
+			}
 			return
 		}
 	}

@@ -177,14 +177,12 @@ type Cached struct {
 // Class says what a failure means for the next try.
 type Class int
 
-// Retry: another node, or this one later. Fatal: no node can do it; when a second
-// one says so, the job fails with the reason. Memory: fewer cells at a time.
+// Retry: another node, or this one later. Memory: fewer cells at a time.
 // Diverged: the walk here is not the plan's; this node must not work on this job.
 // Environment: the cell is not to blame; this machine cannot render for now, for
 // want of disk or of a program.
 const (
 	Retry Class = iota
-	Fatal
 	Memory
 	Diverged
 	Environment

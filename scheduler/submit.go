@@ -222,6 +222,7 @@ func (s *Scheduler) collect(j *openJob) {
 			s.do(Publish{c})
 		}
 	}
+	s.tryHere(j)
 	s.watchChecks(j)
 	s.startChecks(j)
 	if j.open == 0 && j.work.ready && !s.awaitsChecks(j) { // after a restart its plan is made again first

@@ -266,7 +266,7 @@ func (st *stage) command(verb string, words []string) error {
 		}
 		st.step(st.node(args[0]), Rendered{p.id, cell, testOutput(p.id, cell), 1000, took})
 	case "failed":
-		class := map[string]Class{"retry": Retry, "fatal": Fatal, "memory": Memory, "diverged": Diverged}[args[3]]
+		class := map[string]Class{"retry": Retry, "memory": Memory, "diverged": Diverged}[args[3]]
 		st.step(st.node(args[0]), RenderFailed{st.jobs[args[1]].id, number(args[2], 0), class, strings.Join(args[4:], " ")})
 	case "rewalked":
 		st.step(st.node(args[0]), Rewalked{st.jobs[args[1]].id, strings.Join(args[2:], " ")})

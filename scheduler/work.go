@@ -178,7 +178,7 @@ func (s *Scheduler) watchWork(j *openJob) {
 	for _, st := range slices.Clone(w.stretches) {
 		if limit := s.renderTime(j, st.cell); st.busy && s.due(st.at+limit) {
 			s.do(Drop{j.id, st.cell})
-			s.failedHere(j, st.cell, job.CauseFailed, fmt.Sprintf("cell %d took more than %v", st.cell, limit.Round(time.Second)))
+			s.failedHere(j, st.cell, fmt.Sprintf("cell %d took more than %v", st.cell, limit.Round(time.Second)))
 		}
 	}
 }
@@ -189,7 +189,7 @@ func (s *Scheduler) rendered(ev Rendered) {
 		return
 	}
 	if s.rendering(j, ev.Cell) && s.tooQuick(j, ev) {
-		s.failedHere(j, ev.Cell, job.CauseFailed, fmt.Sprintf("cell %d ended after %.4f s, which is too quick: nothing can have been drawn", ev.Cell, ev.Seconds))
+		s.failedHere(j, ev.Cell, fmt.Sprintf("cell %d ended after %.4f s, which is too quick: nothing can have been drawn", ev.Cell, ev.Seconds))
 		return
 	}
 	s.idle(j, ev.Cell)

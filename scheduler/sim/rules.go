@@ -326,7 +326,8 @@ func (r *rules) fails(a scheduler.Fail) {
 		return
 	}
 	for key, n := range r.tries {
-		if key.job == a.Job && n >= 3 {
+		_, here := r.failed[failure{j.submitter, key}]
+		if key.job == a.Job && n >= 3 && here {
 			return
 		}
 	}
@@ -347,9 +348,9 @@ func (r *rules) stepped(n *node) {
 	if n.told.Paused || n.Sandbox != "" {
 		may = 0
 	}
-	beside := 0 // a check where the user wants nothing to be rendered
+	beside := 0 // a check, or a cell that others have failed, where the user wants nothing to be rendered
 	for _, j := range r.sim.jobs {
-		if j.submitter == n && j.Away && j.trust != scheduler.TrustMine {
+		if j.submitter == n && j.Away {
 			beside++
 		}
 	}
