@@ -80,7 +80,7 @@ func TestFileSetHasOneForm(t *testing.T) {
 
 // Names that only begin like those of devices, and accents in either form, are fine.
 func TestFileSetTakes(t *testing.T) {
-	for _, path := range []string{"comp.py", "come", "com10.txt", "lpta/lpt", "console.txt", "auxiliary", "nullé", "e\u0301.txt"} {
+	for _, path := range []string{"comp.py", "come", "com10.txt", "lpta/lpt", "console.txt", "con man.txt", "auxiliary", "nullé", "e\u0301.txt"} {
 		if err := CheckPath(path); err != nil {
 			t.Errorf("%q: %v", path, err)
 		}
@@ -104,6 +104,8 @@ func TestFileSetRefuses(t *testing.T) {
 		"above":        {"../x"},
 		"unclean":      {"x//y"},
 		"device":       {"sub/NUL.txt"},
+		"device, gap":  {"con  .txt"},
+		"port, gap":    {"COM1 .tar.gz"},
 		"stream":       {"a:b"},
 		"dot":          {"a."},
 		"not UTF-8":    {"a\xff"},

@@ -125,6 +125,7 @@ func CheckPath(path string) error {
 			return invalid("file set: path %.80q has a character that some systems forbid", path)
 		}
 		base, _, _ := strings.Cut(strings.ToLower(part), ".")
+		base = strings.TrimRight(base, " ") // as Windows does: "con .txt" is the console
 		if reserved[base] || isPort(base) || strings.HasSuffix(part, ".") || strings.HasSuffix(part, " ") {
 			return invalid("file set: path %.80q has a name that Windows reserves", path)
 		}
