@@ -346,7 +346,7 @@ var (
 	ErrNoCell = errors.New("renderer: not a cell of this job")
 	// ErrUnlike: two renderings of a cell do not show the same.
 	ErrUnlike = errors.New("renderer: other pictures")
-	// ErrMemory: the engine ran out of memory.
+	// ErrMemory: the engine ran out of memory; with ErrEnded, it was ended for that.
 	ErrMemory = errors.New("renderer: out of memory")
 	// ErrEnded: the engine's processes are gone. Take another.
 	ErrEnded = errors.New("renderer: engine ended")

@@ -124,4 +124,8 @@ func TestAlike(t *testing.T) {
 		t.Errorf("with an own file that cannot be read: %v", err)
 	}
 	compare("after that", plain, nil)
+	gone := foreign.(*engine).current()
+	gone.proc.Kill()
+	<-gone.done
+	look("one's own with an engine that is gone", renderer.ErrEnded, own...)
 }

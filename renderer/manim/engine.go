@@ -5,7 +5,6 @@ package manim
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -131,7 +130,7 @@ func (e *engine) Render(ctx context.Context, cell uint32) (*renderer.Rendered, e
 	h.cells[cell] = w
 	e.mu.Unlock()
 	if err := h.pipe.send(map[string]any{"t": "render", "cells": []uint32{cell}}); err != nil {
-		return nil, errors.Join(renderer.ErrEnded, err)
+		return nil, err
 	}
 	select {
 	case got := <-w.answer:

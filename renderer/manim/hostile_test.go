@@ -234,6 +234,9 @@ func TestSceneAttacks(t *testing.T) {
 			if test.want != nil && !slices.ContainsFunc(test.want, func(w string) bool { return strings.Contains(fmt.Sprint(err), w) }) {
 				t.Errorf("ended with %.500v, want one of %q", err, test.want)
 			}
+			if !e.alive() && err != nil && !errors.Is(err, renderer.ErrEnded) {
+				t.Errorf("the engine is gone, and the error does not say so: %v", err)
+			}
 			if len(fmt.Sprint(err)) > textLimit+1000 {
 				t.Errorf("an error of %d bytes", len(fmt.Sprint(err)))
 			}

@@ -112,11 +112,10 @@ func (e *engine) listen(h *hub) {
 		h.proc.Kill()
 	}
 	exit := h.proc.Wait()
-	why := renderer.ErrEnded
+	err = fmt.Errorf("%w: %s", renderer.ErrEnded, ending(err, exit))
 	if errors.Is(exit.Killed, sandbox.ErrMemory) {
-		why = renderer.ErrMemory
+		err = fmt.Errorf("%w: %w", renderer.ErrMemory, err)
 	}
-	err = fmt.Errorf("%w: %s", why, ending(err, exit))
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	h.err = err

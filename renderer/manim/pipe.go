@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"meshnode/renderer"
 )
 
 // Limits of the engine protocol.
@@ -30,7 +32,8 @@ type pipe struct {
 	left int64      // bytes that may yet be received; 0: no bound
 }
 
-// send writes one message.
+// send writes one message. When it cannot be written, the engine is of no use any more:
+// that is a renderer.ErrEnded.
 func (p *pipe) send(v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -45,7 +48,7 @@ func (p *pipe) send(v any) error {
 		w.SetWriteDeadline(time.Now().Add(writeTime)) // a scene may have stopped it
 	}
 	if _, err := p.w.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...)); err != nil {
-		return fmt.Errorf("manim: write to the engine: %w", err)
+		return fmt.Errorf("%w: write to it: %w", renderer.ErrEnded, err)
 	}
 	return nil
 }
