@@ -4,7 +4,6 @@ package p2p
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -21,8 +20,10 @@ import (
 
 // An advert travels on a stream of its own: a frame of the sender's session,
 // the advert's number within it (eight bytes, big endian) and the advert; one
-// byte back says that it is in force. A session is a run of the sender: a new
-// one tells that the peer has restarted, however quickly.
+// byte back says that it is in force. A session is a run of the sender, named by
+// the wall clock's nanosecond in which it began, which is also near the numbers of
+// its gossip (see replay.go). A new one tells that the peer has restarted, however
+// quickly.
 const (
 	sessionSize   = 8
 	advertHead    = sessionSize + 8
@@ -31,7 +32,7 @@ const (
 )
 
 func newSession() (s [sessionSize]byte) {
-	_, _ = rand.Read(s[:]) // never fails
+	binary.BigEndian.PutUint64(s[:], uint64(time.Now().UnixNano()))
 	return s
 }
 
@@ -156,5 +157,6 @@ func (h *Host) takeAdvertLocked(m *member, session [sessionSize]byte, seq uint64
 		h.events.push(Event{Kind: Changed, Peer: m.name, Advert: advert})
 	}
 	m.here, m.heard, m.session, m.seq, m.advert = true, time.Now(), session, seq, advert
+	h.conducts.began(m.id, binary.BigEndian.Uint64(session[:]), m.heard)
 	return old
 }

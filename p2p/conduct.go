@@ -51,6 +51,7 @@ type conducts struct {
 
 type conduct struct {
 	published, relayed, adverts, faults bucket
+	order                               order
 	mutedUntil                          time.Time
 	used                                time.Time
 }
@@ -71,16 +72,32 @@ func (c *conducts) get(id peer.ID, now time.Time) *conduct {
 	return r
 }
 
-// evict forgets the peer that was quiet for longest.
+// evict forgets the peer that was quiet for longest, of those that never sent an
+// advert if there are any: they may be no more than keys that somebody has made.
 func (c *conducts) evict() {
 	var oldest peer.ID
-	var since time.Time
+	var worst *conduct
 	for id, r := range c.of {
-		if since.IsZero() || r.used.Before(since) {
-			oldest, since = id, r.used
+		if met := r.order.run != 0; worst == nil || !met && worst.order.run != 0 ||
+			met == (worst.order.run != 0) && r.used.Before(worst.used) {
+			oldest, worst = id, r
 		}
 	}
 	delete(c.of, oldest)
+}
+
+// began notes the run of an author; see order.
+func (c *conducts) began(id peer.ID, run uint64, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.get(id, now).order.begin(run)
+}
+
+// isNew reports whether a message of an author is not one of old, by its number.
+func (c *conducts) isNew(id peer.ID, number uint64, settle time.Duration, now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.get(id, now).order.take(number, settle, now)
 }
 
 // mayPublish spends one message of an author.

@@ -31,6 +31,7 @@ type gossip struct {
 	topics   map[Topic]*topic
 	conducts *conducts
 	admit    *admission
+	settle   time.Duration // see settleTime
 	changed  func(peer.ID) // called when reaches(id) may have changed; must not block
 	wg       sync.WaitGroup
 
@@ -60,9 +61,9 @@ const (
 // newGossip joins both topics; ctx ends it. A topic is relayed from the start,
 // so that other peers know of it before anybody here listens.
 func newGossip(ctx context.Context, h host.Host, proto protocol.ID, topicName func(Topic) string,
-	conducts *conducts, admit *admission, changed func(peer.ID)) (*gossip, error) {
+	conducts *conducts, admit *admission, settle time.Duration, changed func(peer.ID)) (*gossip, error) {
 	g := &gossip{
-		self: h.ID(), topics: make(map[Topic]*topic), conducts: conducts, admit: admit, changed: changed,
+		self: h.ID(), topics: make(map[Topic]*topic), conducts: conducts, admit: admit, settle: settle, changed: changed,
 		reach: make(map[peer.ID]reach),
 	}
 	features := func(f pubsub.GossipSubFeature, p protocol.ID) bool {
@@ -75,6 +76,7 @@ func newGossip(ctx context.Context, h host.Host, proto protocol.ID, topicName fu
 		pubsub.WithFloodPublish(true), // else what is published within a second of a join is lost
 		pubsub.WithMaxMessageSize(job.MaxMessage+gossipOverhead),
 		pubsub.WithMaxControlMessageSize(job.MaxMessage),
+		pubsub.WithSeenMessagesTTL(seenFor),
 		pubsub.WithValidateQueueSize(validateQueue),
 		pubsub.WithPeerOutboundQueueSize(outboundQueue),
 		pubsub.WithSubscriptionFilter(pubsub.NewAllowlistSubscriptionFilter(topicName(Offers), topicName(Work))),
@@ -147,11 +149,13 @@ func (g *gossip) validate(t *topic, m *pubsub.Message) pubsub.ValidationResult {
 		return pubsub.ValidationAccept // published here
 	}
 	author, now := m.GetFrom(), time.Now()
-	if len(m.GetData()) > job.MaxMessage {
+	number, ok := numberOf(m.GetSeqno())
+	if !ok || len(m.GetData()) > job.MaxMessage {
 		g.conducts.fault(author, now)
 		return pubsub.ValidationReject
 	}
-	if !g.admit.admits(nameOf(author)) || !g.conducts.mayPublish(author, now) {
+	// First what is old: it says nothing of how its author behaves now.
+	if !g.admit.admits(nameOf(author)) || !g.conducts.isNew(author, number, g.settle, now) || !g.conducts.mayPublish(author, now) {
 		return pubsub.ValidationIgnore
 	}
 	switch t.hear(nameOf(author), m.GetData()) {

@@ -3,6 +3,7 @@
 package p2p
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,6 +58,8 @@ type Config struct {
 	// NoExchange keeps a node from asking its peers for others, for tests of a
 	// mesh that is not a full one.
 	NoExchange bool
+
+	settle time.Duration // of tests; 0: settleTime
 }
 
 // Host is the [Network] over libp2p: TCP, TLS 1.3, yamux.
@@ -184,7 +187,8 @@ func New(config Config) (*Host, error) {
 	h.ctx, h.stop = context.WithCancel(context.Background())
 	gossipProtocol := protocol.ID("/meshnode/1/" + config.Mesh + "/gossip")
 	topicName := func(t Topic) string { return "/meshnode/1/" + config.Mesh + "/" + string(t) }
-	h.gossip, err = newGossip(h.ctx, h.libp2p, gossipProtocol, topicName, h.conducts, &h.gate.admit, h.nudge)
+	h.gossip, err = newGossip(h.ctx, h.libp2p, gossipProtocol, topicName, h.conducts, &h.gate.admit,
+		cmp.Or(config.settle, settleTime), h.nudge)
 	if err != nil {
 		h.stop()
 		h.libp2p.Close()
