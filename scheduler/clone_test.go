@@ -127,7 +127,7 @@ func writable(v reflect.Value) reflect.Value {
 }
 
 // fields that only count, or that follow from others.
-var unhashed = map[string]bool{"now": true, "wake": true, "out": true, "learned": true, "memo": true, "tally": true, "holding": true, "ids": true, "byID": true, "weight": true, "grid": true, "records": true}
+var unhashed = map[string]bool{"now": true, "wake": true, "out": true, "learned": true, "memo": true, "tally": true, "holding": true, "ids": true, "byID": true, "weight": true, "grid": true, "records": true, "crowd": true, "crowdAt": true, "counts": true}
 
 var durationType = reflect.TypeFor[time.Duration]()
 

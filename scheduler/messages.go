@@ -94,7 +94,7 @@ func (s *Scheduler) miss(from job.PeerID) {
 
 func (s *Scheduler) claimed(m job.Signed, msg *job.Claim) {
 	j := s.lookup(msg.Job, m.From)
-	if j == nil || !j.inGrid(msg.Range) || j.meet(m.From) == nil {
+	if j == nil || !j.inGrid(msg.Range) || s.enroll(j, m.From) == nil {
 		return
 	}
 	x := s.lasting(claim{peer: m.From, gen: msg.Gen})
@@ -130,7 +130,7 @@ func (s *Scheduler) progressed(from job.PeerID, msg *job.Progress) {
 		if j == nil || !j.inGrid(h.Range) {
 			continue
 		}
-		m := j.meet(from)
+		m := s.enroll(j, from)
 		if m == nil {
 			continue
 		}
@@ -191,7 +191,7 @@ func (s *Scheduler) released(from job.PeerID, msg *job.Released) {
 	if j == nil || !j.inGrid(msg.Range) {
 		return
 	}
-	m := j.meet(from)
+	m := s.enroll(j, from)
 	if m == nil {
 		return
 	}
@@ -221,7 +221,7 @@ func (s *Scheduler) released(from job.PeerID, msg *job.Released) {
 
 func (s *Scheduler) doneBy(m job.Signed, msg *job.Done) {
 	j := s.lookup(msg.Job, m.From)
-	if j == nil || int(msg.Cell) >= len(j.cells) || j.meet(m.From) == nil {
+	if j == nil || int(msg.Cell) >= len(j.cells) || s.enroll(j, m.From) == nil {
 		return
 	}
 	s.addDone(j, msg.Cell, done{peer: m.From, output: msg.Output, size: msg.Size, gen: msg.Gen, at: s.now, raw: m.Raw, copy: msg.Copy})

@@ -22,44 +22,29 @@ type peer struct {
 	idleAt time.Duration // when it said so; 0: never
 	pulled time.Duration // when it was last asked for its state
 	missed bool          // it may know what we do not: pull
+	counts bool          // see countCrowd
 }
 
 func (s *Scheduler) peer(id job.PeerID) *peer { return s.peers.find(id) }
 
-// meet returns the peer, remembered from now on if there is room; else nil.
-func (s *Scheduler) meet(id job.PeerID) *peer {
+// meet returns the peer, remembered from now on if there is room; else nil. There is
+// more of it for one that is connected.
+func (s *Scheduler) meet(id job.PeerID, connected bool) *peer {
 	if p := s.peer(id); p != nil {
 		return p
 	}
-	if id == s.self || s.peers.len() >= maxPeers && !s.dropStranger() {
+	if id == s.self || s.peers.len() >= maxPeers && !s.dropPeer(connected) {
 		return nil
 	}
 	p := &peer{id: id, heard: s.now}
-	before := s.ttl()
 	s.silentAt = min(s.silentAt, s.now+s.times.TTL)
 	s.peers.add(id, p)
-	for _, j := range s.jobs {
-		if m := j.member(id); m != nil && m.finished || s.ttl() != before { // what it has finished may be had again
-			j.tally.epoch++
-		}
-	}
+	s.forgetWork(id) // what it has finished may be had again
 	return p
 }
 
-// dropStranger makes room by forgetting a peer that is not there.
-func (s *Scheduler) dropStranger() bool {
-	for i, p := range s.peers.list {
-		if p.left || p.advert == nil && p.silent {
-			s.peers.remove(i)
-			s.forgetStatus()
-			return true
-		}
-	}
-	return false
-}
-
 func (s *Scheduler) peerJoined(ev PeerJoined) {
-	p := s.meet(ev.Peer)
+	p := s.meet(ev.Peer, true)
 	if p == nil {
 		return
 	}
@@ -103,7 +88,7 @@ func (s *Scheduler) peerLeft(id job.PeerID) {
 // heard notes that a peer is there. A message that was on its way when the peer
 // left does not bring it back.
 func (s *Scheduler) heard(id job.PeerID) {
-	p := s.meet(id)
+	p := s.meet(id, false)
 	if p == nil || p.left && s.now < p.leftAt+s.times.Progress {
 		return
 	}
@@ -138,12 +123,12 @@ func (s *Scheduler) notice() {
 // square.
 func (s *Scheduler) every() time.Duration {
 	const slowest = 5
-	return s.times.Progress * time.Duration(min(max(s.peers.len(), largeMesh), slowest*largeMesh)) / largeMesh
+	return s.times.Progress * time.Duration(min(max(s.crowd, largeMesh), slowest*largeMesh)) / largeMesh
 }
 
 // ttl is the time for which a claim lasts without being repeated.
 func (s *Scheduler) ttl() time.Duration {
-	if s.peers.len() > largeMesh {
+	if s.crowd > largeMesh {
 		return max(2*s.times.TTL, 5*s.every())
 	}
 	return s.times.TTL

@@ -123,6 +123,8 @@ type Scheduler struct {
 	wellAt  time.Duration // when it is over
 	faults  []fault       // oldest first
 
+	crowd        int           // peers that are connected or work; see countCrowd
+	crowdAt      time.Duration // when to count again
 	silentAt     time.Duration // no peer can have fallen silent before
 	nextProgress time.Duration
 	nextPull     time.Duration
@@ -168,6 +170,7 @@ func New(cfg Config) *Scheduler {
 func (s *Scheduler) Step(now time.Duration, ev Event) []Action {
 	s.now = max(s.now, now)
 	s.out, s.wake = nil, forever
+	s.countCrowd()
 	s.notice()
 	s.handle(ev)
 	s.evaluate()

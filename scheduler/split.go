@@ -17,7 +17,7 @@ func (s *Scheduler) split(id uint64, thief job.PeerID, msg *job.Split) {
 		s.do(Reply{id, refusal})
 		return
 	}
-	if m := j.meet(thief); m != nil {
+	if m := s.enroll(j, thief); m != nil {
 		m.slots, m.speed, j.tally.rated = msg.Slots, msg.Speed, false
 	}
 	r := s.splitPoint(j, thief)

@@ -31,6 +31,7 @@ type memo struct {
 	epoch   uint32 // of the tally; 0: to be derived again
 	waits   bool   // in tally.touched
 	counted bool   // in the tally, as status says
+	held    bool   // in what its peer holds
 	place   int    // in tally.finished
 }
 
@@ -74,14 +75,14 @@ func (j *openJob) take(i uint32, now status) {
 	t.next = min(t.next, now.until)
 	was := m.status
 	m.status = now
-	if m.counted && was.kind == now.kind && was.peer == now.peer {
+	if m.counted && was.kind == now.kind && was.peer == now.peer && (m.held || now.kind != claimed) {
 		return
 	}
 	if m.counted {
 		t.kinds[was.kind]--
 		switch was.kind {
 		case claimed:
-			if h := j.holding(was.peer); h != nil {
+			if h := j.holding(was.peer); m.held && h != nil {
 				h.cells--
 				h.weight -= j.grid[i].Weight()
 			}
@@ -92,7 +93,7 @@ func (j *openJob) take(i uint32, now status) {
 			t.finished = t.finished[:last]
 		}
 	}
-	m.counted = true
+	m.counted, m.held = true, false
 	t.kinds[now.kind]++
 	switch now.kind {
 	case claimed:
@@ -100,6 +101,7 @@ func (j *openJob) take(i uint32, now status) {
 			if h.cells == 0 {
 				h.low, h.end = i, i+1
 			}
+			m.held = true
 			h.cells++
 			h.weight += j.grid[i].Weight()
 			h.low, h.end = min(h.low, i), max(h.end, i+1)
