@@ -102,34 +102,69 @@ func (w *work) refereeOf() *work {
 // lookTime bounds the look at a cell, with the start of the engine that looks.
 const lookTime = 2 * time.Minute
 
-// errNotLooked is wrapped when this node could not look at a cell.
+// lookTries is how many engines may end over a cell, or take too long, before that is
+// held against the cell.
+const lookTries = 2
+
+// errNotLooked is wrapped when this node could not look at a cell, and may later.
 var errNotLooked = errors.New("node: not looked at")
 
 // lookAt sees to it that what a stranger has rendered for a job of this node is a cell
-// of it, in the sandbox, before the user's own engine opens it. Without a sandbox there
-// is no look.
+// of it, in the sandbox, before the user's own engine opens it. Nothing is taken without
+// that look. An error that wraps renderer.ErrNoCell or errNotLooked says more.
 func (n *Node) lookAt(w *work, cell uint32, output job.CID) error {
-	ctx, cancel := context.WithTimeout(w.ctx, lookTime)
-	defer cancel()
-	if _, err := n.parts.Renderer.Sandbox(ctx); err != nil {
-		return nil
-	}
 	r := w.refereeOf()
+	r.looking.Lock() // one at a time: it is known over whose cell an engine ends
+	defer r.looking.Unlock()
+	for try := 1; ; try++ {
+		err := n.lookOnce(r, cell, output)
+		switch {
+		case err == nil, errors.Is(err, errNotLooked):
+			return err
+		case w.ctx.Err() != nil:
+			return fmt.Errorf("%w: %w", errNotLooked, err)
+		case !errors.Is(err, renderer.ErrEnded) && !errors.Is(err, context.DeadlineExceeded):
+			return err
+		case try == lookTries:
+			return fmt.Errorf("%d engines have looked at it in vain: %w", try, err)
+		}
+	}
+}
+
+func (n *Node) lookOnce(r *work, cell uint32, output job.CID) error {
+	ctx, cancel := context.WithTimeout(r.ctx, lookTime)
+	defer cancel()
+	if _, err := n.parts.Renderer.Sandbox(ctx); ctx.Err() != nil {
+		return fmt.Errorf("%w: %v", errNotLooked, err)
+	} else if err != nil {
+		n.tellUnlooked(r, err)
+		return fmt.Errorf("no sandbox to look at it: %w", err)
+	}
 	engine, err := n.engineOf(ctx, r)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errNotLooked, err)
+		return fmt.Errorf("%w: %v", errNotLooked, err)
 	}
 	folder := fmt.Sprintf("looked%d", cell)
 	defer func() { _ = engine.In().RemoveAll(folder) }() // else it goes with the engine
 	files, err := n.exportCell(ctx, engine.In(), folder, output)
 	if err != nil {
+		n.dropEngine(r, engine) // its folder may be what is wrong
 		return fmt.Errorf("%w: %w", errNotLooked, err)
 	}
 	if err = engine.Look(ctx, cell, files); errors.Is(err, renderer.ErrEnded) || ctx.Err() != nil {
 		n.dropEngine(r, engine)
-		return fmt.Errorf("%w: %w", errNotLooked, err)
 	}
 	return err
+}
+
+// tellUnlooked tells the user once why what peers render for a job is not taken.
+func (n *Node) tellUnlooked(r *work, why error) {
+	r.unlooked.Do(func() {
+		n.toPublication(r.job, func(p *publication) {
+			p.emit(Event{Event: "note", Text: fmt.Sprintf("%v: so what others render is not taken, as it could not be looked at before your own engine opens it. "+
+				"If all nodes are yours, give --trust mine, or make a private mesh (\"meshnode mesh new\")", why)})
+		})
+	})
 }
 
 // compareCells compares the pictures of two outputs of a cell, in the sandbox: one of

@@ -5,6 +5,8 @@ package node
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -220,5 +222,102 @@ func TestTrustIsChecked(t *testing.T) {
 	n.parts.Mesh.Secret = []byte("secret")
 	if trust := n.trust(PublishRequest{}); trust != scheduler.TrustMine {
 		t.Errorf("in a private mesh: %v", trust)
+	}
+}
+
+// watched is a renderer whose sandbox and whose looks may fail.
+type watched struct {
+	*synthetic.Renderer
+	sandbox func() error
+	look    func(cell uint32) error
+}
+
+func (r *watched) Sandbox(ctx context.Context) (string, error) {
+	if err := r.sandbox(); err != nil {
+		return "none", err
+	}
+	return r.Renderer.Sandbox(ctx)
+}
+
+func (r *watched) Take(ctx context.Context, trust renderer.Trust, env string) (renderer.Engine, error) {
+	e, err := r.Renderer.Take(ctx, trust, env)
+	if err != nil {
+		return nil, err
+	}
+	return &onlooker{Engine: e, r: r}, nil
+}
+
+type onlooker struct {
+	renderer.Engine
+	r     *watched
+	ended atomic.Bool
+}
+
+func (e *onlooker) Look(_ context.Context, cell uint32, _ []string) error {
+	if e.ended.Load() {
+		return renderer.ErrEnded
+	}
+	err := e.r.look(cell)
+	if errors.Is(err, renderer.ErrEnded) {
+		e.ended.Store(true)
+	}
+	return err
+}
+
+// What cannot be looked at is not taken, unless all nodes are the user's own; nobody is
+// blocked for it. An engine that has ended over a cell is replaced, and only a cell that
+// ends each is left to others.
+func TestNothingIsTakenUnlooked(t *testing.T) {
+	noSandbox := errors.New("no sandbox holds here")
+	ended := fmt.Errorf("%w: %w", renderer.ErrMemory, renderer.ErrEnded)
+	yes, nothing := func() error { return nil }, func(uint32) error { return nil }
+	var looks atomic.Int32
+	for _, test := range []struct {
+		name, trust string
+		sandbox     func() error
+		look        func(cell uint32) error
+		taken       bool   // what the peer has rendered
+		said        string // to the user
+	}{
+		{"no sandbox", "spot", func() error { return noSandbox }, nothing, false, "give --trust mine"},
+		{"no sandbox, own nodes", "mine", func() error { return noSandbox }, nothing, true, ""},
+		{"one engine ends", "spot", yes, func(uint32) error {
+			if looks.Add(1) == 1 {
+				return ended
+			}
+			return nil
+		}, true, ""},
+		{"all engines end", "spot", yes, func(uint32) error { return ended }, false, "its output cannot be fetched"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			m := newMesh(t)
+			submitter := m.join(&synthetic.Renderer{}, 1, func(p *Parts) {
+				p.Renderer = &watched{p.Renderer.(*synthetic.Renderer), test.sandbox, test.look}
+				p.Times.TTL = time.Second // until bytes that are not to be had are held against their peer
+			})
+			worker := m.add(&synthetic.Renderer{Slow: time.Millisecond}, 2)
+			m.settle()
+			req, path := m.scene(demo, 1)
+			req.Trust = test.trust
+			var got events
+			submitter.Publish(t.Context(), req, got.add)
+			last := got.last()
+			if last.Event != "finished" {
+				t.Fatalf("ended with %+v", last)
+			}
+			if data, err := os.ReadFile(path); err != nil || !bytes.Equal(data, film(demo)) {
+				t.Errorf("the film is not the scene's (%v)", err)
+			}
+			if taken := slices.ContainsFunc(last.Nodes, func(f NodeFrames) bool { return f.Peer == worker.self }); taken != test.taken {
+				t.Errorf("cells of the peer are in the film: %v", taken)
+			}
+			if test.said != "" && !got.said(test.said) {
+				t.Errorf("the user was not told: %+v", got.all)
+			}
+			if submitter.roles.role(worker.self) == RoleBlocked || test.taken && got.said("counts any more") {
+				t.Errorf("an honest peer was blamed: %+v", got.all)
+			}
+		})
 	}
 }

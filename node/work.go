@@ -38,6 +38,8 @@ type work struct {
 
 	referee  *work // to compare with, of a job of this node; nil: there was nothing to compare
 	fallBack bool  // to an engine without a sandbox, where there is none: it is a referee
+	looking  sync.Mutex
+	unlooked sync.Once // of a referee; see tellUnlooked
 
 	cellsMu  sync.Mutex // guards what follows; taken after mu
 	cells    map[uint32]*rendering
