@@ -57,7 +57,7 @@ func (s socket) listen() (net.Listener, entry, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, entry{}, fmt.Errorf("api: old socket: %w", err)
 	}
-	l, err := net.Listen("unix", path) // it removes the socket when it is closed
+	l, err := private.Listen(context.Background(), "unix", path) // it removes the socket when it is closed
 	if err != nil {
 		return nil, entry{}, fmt.Errorf("api: %w", err)
 	}
@@ -66,6 +66,13 @@ func (s socket) listen() (net.Listener, entry, error) {
 	}
 	return l, s.entry(), nil
 }
+
+// private makes sockets that are their user's from the beginning, whatever the umask. On
+// Linux a socket's file gets the mode that the socket has; elsewhere that cannot be set,
+// and the file's is set when it is there.
+var private = net.ListenConfig{Control: func(_, _ string, conn syscall.RawConn) error {
+	return conn.Control(func(fd uintptr) { _ = syscall.Fchmod(int(fd), 0o600) })
+}}
 
 func (s socket) find(context.Context) (entry, error) {
 	if err := s.checkFolder(); err != nil && !errors.Is(err, fs.ErrNotExist) {

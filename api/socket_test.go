@@ -8,7 +8,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -47,5 +49,22 @@ func TestSocketPath(t *testing.T) {
 	}
 	if _, err := (&Client{socket{a}}).Status(ctx); err == nil || errors.Is(err, ErrNoNode) {
 		t.Errorf("a client uses a folder that everybody can write to: %v", err)
+	}
+}
+
+// There is no moment at which another user could connect.
+func TestSocketIsPrivateFromTheBeginning(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("here a socket gets its mode when it is there")
+	}
+	defer syscall.Umask(syscall.Umask(0))
+	path := filepath.Join(t.TempDir(), "socket")
+	l, err := private.Listen(t.Context(), "unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("before its mode is set, the socket is %v, %v", info.Mode(), err)
 	}
 }
