@@ -43,8 +43,8 @@ type Error struct {
 func (e *Error) Error() string { return e.Text }
 
 // Client talks to the node that owns one home. All methods are safe for
-// concurrent use; all but Publish, Watch, Explain, Verify, Follow, Hold and those of the
-// store give up after ten seconds.
+// concurrent use; all but Publish, Watch, Finish, Bundle, Explain, Verify, Follow, Hold and
+// those of the store give up after ten seconds.
 type Client struct {
 	door door
 }
@@ -157,9 +157,9 @@ func (c *Client) Follow(ctx context.Context, id string, req node.FollowRequest) 
 }
 
 // Status returns what the node knows of itself, its peers and its jobs.
-func (c *Client) Status(ctx context.Context) (node.Status, error) {
-	var s node.Status
-	return s, c.call(ctx, http.MethodGet, "/v1/status", nil, &s)
+func (c *Client) Status(ctx context.Context) (s node.Status, err error) {
+	err = c.call(ctx, http.MethodGet, "/v1/status", nil, &s)
+	return s, err
 }
 
 // Peers returns the other nodes of the mesh, without the node itself.
@@ -167,7 +167,8 @@ func (c *Client) Peers(ctx context.Context) ([]node.PeerStatus, error) {
 	var answer struct {
 		Peers []node.PeerStatus `json:"peers"`
 	}
-	return answer.Peers, c.call(ctx, http.MethodGet, "/v1/peers", nil, &answer)
+	err := c.call(ctx, http.MethodGet, "/v1/peers", nil, &answer)
+	return answer.Peers, err
 }
 
 // Jobs returns the jobs that the node knows.
@@ -175,7 +176,8 @@ func (c *Client) Jobs(ctx context.Context) ([]node.JobStatus, error) {
 	var answer struct {
 		Jobs []node.JobStatus `json:"jobs"`
 	}
-	return answer.Jobs, c.call(ctx, http.MethodGet, "/v1/jobs", nil, &answer)
+	err := c.call(ctx, http.MethodGet, "/v1/jobs", nil, &answer)
+	return answer.Jobs, err
 }
 
 // Cancel ends a job, named by its id, its short id or any other ending of the
@@ -195,27 +197,32 @@ func (c *Client) Roles(ctx context.Context) ([]node.PeerRole, error) {
 	var answer struct {
 		Roles []node.PeerRole `json:"roles"`
 	}
-	return answer.Roles, c.call(ctx, http.MethodGet, "/v1/roles", nil, &answer)
+	err := c.call(ctx, http.MethodGet, "/v1/roles", nil, &answer)
+	return answer.Roles, err
 }
 
 // SetRole gives a peer a role, named as for node.SetRole.
 func (c *Client) SetRole(ctx context.Context, peer string, role node.Role) (set node.PeerRole, err error) {
-	return set, c.call(ctx, http.MethodPost, "/v1/roles", map[string]any{"peer": peer, "role": role}, &set)
+	err = c.call(ctx, http.MethodPost, "/v1/roles", map[string]any{"peer": peer, "role": role}, &set)
+	return set, err
 }
 
 // StoreStatus returns what is in the node's store.
 func (c *Client) StoreStatus(ctx context.Context) (status node.StorageStatus, err error) {
-	return status, c.ask(ctx, http.MethodGet, "/v1/store", nil, &status)
+	err = c.ask(ctx, http.MethodGet, "/v1/store", nil, &status)
+	return status, err
 }
 
 // VerifyStore has the node read all of its store, and remove what is damaged.
 func (c *Client) VerifyStore(ctx context.Context) (done node.StorageVerified, err error) {
-	return done, c.ask(ctx, http.MethodPost, "/v1/store/verify", struct{}{}, &done)
+	err = c.ask(ctx, http.MethodPost, "/v1/store/verify", struct{}{}, &done)
+	return done, err
 }
 
 // CollectStore has the node let go what nothing needs.
 func (c *Client) CollectStore(ctx context.Context, req node.CollectRequest) (done node.StorageCollected, err error) {
-	return done, c.ask(ctx, http.MethodPost, "/v1/store/collect", req, &done)
+	err = c.ask(ctx, http.MethodPost, "/v1/store/collect", req, &done)
+	return done, err
 }
 
 // Stop ends the node. It returns when the node has taken the order.
