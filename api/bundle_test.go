@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"io"
+	"net/http/httptest"
 	"reflect"
 	"strings"
 	"testing"
@@ -128,4 +129,29 @@ func block(t *testing.T, store blockstore.Store, cid job.CID) []byte {
 		t.Fatal(err)
 	}
 	return data
+}
+
+// A node for clients does not end while it writes a bundle for one.
+func TestBundleCountsAsClient(t *testing.T) {
+	h := newInside(t)
+	id := h.publish(t, map[string]string{})
+	w := &counting{ResponseRecorder: httptest.NewRecorder(), of: h.server}
+	h.handler().ServeHTTP(w, httptest.NewRequest("GET", "/v1/jobs/"+string(id)+"/bundle", nil))
+	if w.Code != 200 || w.clients != 1 || h.held != 0 {
+		t.Errorf("status %d, with %d clients while it was written, and %d after it", w.Code, w.clients, h.held)
+	}
+}
+
+// counting is an answer that remembers how many clients there were when it was written.
+type counting struct {
+	*httptest.ResponseRecorder
+	of      *server
+	clients int
+}
+
+func (c *counting) Write(p []byte) (int, error) {
+	c.of.mu.Lock()
+	c.clients = c.of.held
+	c.of.mu.Unlock()
+	return c.ResponseRecorder.Write(p)
 }

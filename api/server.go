@@ -271,6 +271,7 @@ func (s *server) bundle(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, err)
 		return
 	}
+	defer s.client()()
 	w.Header().Set("Content-Type", "application/gzip")
 	if s.node.Bundle(r.Context(), r.PathValue("id"), r.URL.Query().Get("assets") != "", w) != nil {
 		panic(http.ErrAbortHandler)
