@@ -54,25 +54,23 @@ func open(d door, h http.Handler) (net.Listener, http.Handler, error) {
 // into sending here has another Host, no token, or no JSON.
 func guard(at entry, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		refuse := func(code int, err error) {
-			// What is left of the request is waited for no longer than one that is read.
+		if r.Body != http.NoBody { // it is not waited for longer, also where nothing reads it
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTime))
-			fail(w, code, err)
 		}
 		if r.Host != at.host {
-			refuse(http.StatusForbidden, fmt.Errorf("host %q is not %q", r.Host, at.host))
+			fail(w, http.StatusForbidden, fmt.Errorf("host %q is not %q", r.Host, at.host))
 			return
 		}
 		if at.token != "" {
 			if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte("Bearer "+at.token)) != 1 {
 				w.Header().Set("WWW-Authenticate", "Bearer")
-				refuse(http.StatusUnauthorized, errors.New("no token, or not that of this node"))
+				fail(w, http.StatusUnauthorized, errors.New("no token, or not that of this node"))
 				return
 			}
 			w.Header().Set(proofHeader, at.proof)
 		}
 		if r.Method != http.MethodGet && r.Header.Get("Content-Type") != "application/json" {
-			refuse(http.StatusUnsupportedMediaType, errors.New("only application/json"))
+			fail(w, http.StatusUnsupportedMediaType, errors.New("only application/json"))
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)

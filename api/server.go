@@ -349,10 +349,8 @@ func (s *server) followClients(ctx context.Context) {
 	}
 }
 
-// read decodes a request, which has come as a whole within readTime.
+// read decodes a request, which guard has given readTime to come as a whole.
 func read(w http.ResponseWriter, r *http.Request, v any) bool {
-	clock := http.NewResponseController(w)
-	_ = clock.SetReadDeadline(time.Now().Add(readTime))
 	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
 	err := d.Decode(v)
@@ -365,7 +363,7 @@ func read(w http.ResponseWriter, r *http.Request, v any) bool {
 		fail(w, http.StatusBadRequest, fmt.Errorf("request not understood: %w", err))
 		return false
 	}
-	_ = clock.SetReadDeadline(time.Time{}) // what follows waits for the client's leaving
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // what follows waits for the client's leaving
 	return true
 }
 

@@ -331,6 +331,7 @@ func TestDoorOfNode(t *testing.T) {
 				"body":    "POST /v1/pause HTTP/1.1\r\n" + say + "Content-Type: application/json\r\nContent-Length: 15\r\n\r\n{\"paused\"",
 				"much":    "GET /v1/status HTTP/1.1\r\n" + say + "X: " + strings.Repeat("x", 2*maxHeader),
 				"refused": "POST /v1/pause HTTP/1.1\r\nHost: other\r\nContent-Length: 15\r\n\r\n{\"paused\"",
+				"unread":  "POST /v1/jobs/abcd/cancel HTTP/1.1\r\n" + say + "Content-Type: application/json\r\nContent-Length: 15\r\n\r\n{\"paused\"",
 				"idle":    "GET / HTTP/1.1\r\nHost: other\r\n\r\n",
 				"nothing": "",
 			} {
