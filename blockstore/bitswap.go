@@ -19,6 +19,7 @@ import (
 	"github.com/ipfs/go-cid"
 	ipld "github.com/ipfs/go-ipld-format"
 	"github.com/libp2p/go-libp2p/core/host"
+	libp2p "github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 
@@ -142,13 +143,14 @@ func (b *Bitswap) Fetch(ctx context.Context, cids []job.CID, from []job.PeerID) 
 	return out
 }
 
-// end takes the fetch off the list, and remembers who was late.
+// end takes the fetch off the list, and remembers who was late. Who is not connected
+// has been forgotten, or will not be.
 func (f *fetch) end() {
 	f.swap.mu.Lock()
 	defer f.swap.mu.Unlock()
 	delete(f.swap.fetches, f)
 	for _, s := range f.sources {
-		if s.late {
+		if s.late && f.swap.connected(s.id) {
 			f.swap.late[s.id] = true
 		} else {
 			delete(f.swap.late, s.id)
@@ -262,6 +264,11 @@ func (f *fetch) withdraw() {
 			}
 		})
 	}
+}
+
+func (b *Bitswap) connected(p job.PeerID) bool {
+	id, err := peer.Decode(string(p))
+	return err == nil && b.host.Network().Connectedness(id) == libp2p.Connected
 }
 
 // tell sends a peer a message of blocks to want and wants to cancel. It dials a

@@ -46,7 +46,7 @@ type core struct {
 // one, so that a pointer stands for certain bytes.
 type entry struct {
 	size    int64
-	used    int64 // last use, in Unix ns, no two the same
+	used    int64 // last use, in Unix ns, no two the same; 0: none yet
 	checked bool  // this process has compared the bytes with the CID
 	synced  bool  // this process has made them durable
 }

@@ -31,7 +31,20 @@ func (c *core) Block(ctx context.Context, cid job.CID, from []job.PeerID) ([]byt
 	if err == nil || len(from) == 0 {
 		return data, err
 	}
-	return c.fetchBlock(ctx, cid, from, err)
+	if data, err = c.fetchBlock(ctx, cid, from, err); err == nil {
+		c.unused(cid)
+	}
+	return data, err
+}
+
+// unused lets a block go before all others, unless it is read once more: what a
+// peer's offer has brought here is of no use if nothing comes of the offer.
+func (c *core) unused(cid job.CID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.blocks[cid]; e != nil {
+		e.used = 0
+	}
 }
 
 // fetchBlock gets one block of unknown size from peers. missing says why it is
@@ -42,6 +55,9 @@ func (c *core) fetchBlock(ctx context.Context, cid job.CID, from []job.PeerID, m
 	}
 	if c.exchange == nil {
 		return nil, missing
+	}
+	if err := c.room(job.MaxBlock); err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

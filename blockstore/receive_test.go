@@ -11,6 +11,7 @@ import (
 	pb "github.com/ipfs/boxo/bitswap/message/pb"
 	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p"
 	"github.com/multiformats/go-multihash"
 
 	"meshnode/job"
@@ -62,6 +63,24 @@ func FuzzReceive(f *testing.F) {
 		default:
 		}
 	})
+}
+
+// Who was late and has gone while he was asked is not remembered.
+func TestLateAndGone(t *testing.T) {
+	h, err := libp2p.New(libp2p.NoListenAddrs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	b := NewBitswap(h, "mesh", nil)
+	defer b.Close()
+	f := &fetch{swap: b, asking: newAsking(nil)}
+	f.joined(job.PeerID(h.ID().String()), true, true)
+	f.joined("nobody", true, true)
+	f.end()
+	if len(b.late) > 0 {
+		t.Errorf("remembered: %v", b.late)
+	}
 }
 
 func sum(f *testing.F, data []byte) multihash.Multihash {

@@ -27,7 +27,8 @@ type Store interface {
 	PutBlock(ctx context.Context, block []byte) (job.CID, error)
 
 	// Block returns a block, fetched from those peers when it is not here or
-	// damaged. ctx must have a deadline when from is not empty. The bytes are
+	// damaged. One that was fetched is the first to be collected, until it is
+	// read again or pinned. ctx must have a deadline when from is not empty. The bytes are
 	// not the caller's to change.
 	Block(ctx context.Context, cid job.CID, from []job.PeerID) ([]byte, error)
 
@@ -78,7 +79,7 @@ type Store interface {
 	Close() error
 }
 
-// MinFree is the bytes of disk that a store leaves free: Import and Fetch
+// MinFree is the bytes of disk that a store leaves free: Import, Fetch and Block
 // refuse what would leave less.
 const MinFree = 256 << 20
 

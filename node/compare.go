@@ -38,6 +38,7 @@ const compareTime = 30 * time.Second
 func (n *Node) compare(a scheduler.Compare) {
 	ctx, cancel := context.WithTimeout(n.ctx, compareTime)
 	defer cancel()
+	defer n.lookAtStore()
 	from := []job.PeerID{a.From}
 	ours, err := n.parts.Store.Block(ctx, a.A, from)
 	var theirs []byte

@@ -17,6 +17,7 @@ import (
 	"meshnode/blockstore"
 	"meshnode/job"
 	"meshnode/renderer/synthetic"
+	"meshnode/scheduler"
 )
 
 // smallDisk is the disk of a node, and its store: full, it takes nothing.
@@ -151,5 +152,48 @@ func TestRoomIsMade(t *testing.T) {
 	}
 	if _, err := disk.Block(t.Context(), cids[0], nil); err != nil {
 		t.Errorf("what is needed: %v", err)
+	}
+}
+
+// grown is a store that says how much it has, and counts how often it is collected.
+type grown struct {
+	blockstore.Store
+	bytes     atomic.Uint64
+	collected atomic.Int32
+}
+
+func (g *grown) Usage(context.Context) (uint64, error) { return g.bytes.Load(), nil }
+
+func (g *grown) Collect(_ context.Context, keep uint64) (uint64, error) {
+	defer g.collected.Add(1)
+	left := keep + 10<<20 // some of it is needed
+	return max(g.bytes.Swap(left), left) - left, nil
+}
+
+// A store that grows by what peers offer is collected as it grows, not only when a job
+// ends, and not for each block.
+func TestOffersDoNotGrowTheStore(t *testing.T) {
+	m := newMesh(t)
+	store := new(grown)
+	n := m.join(&synthetic.Renderer{}, 1, func(p *Parts) {
+		store.Store = p.Store
+		p.Store = store
+	})
+	m.settle()
+	fetch := func() {
+		n.fetchManifest(scheduler.FetchManifest{Job: job.ID(job.CIDOf([]byte("none")))})
+	}
+	m.wait("the collection of a start", func() bool { return store.collected.Load() > 0 })
+	store.bytes.Store(0)
+	was := store.collected.Load()
+	for _, step := range []struct {
+		add         uint64
+		collections int32
+	}{{keepBytes, 0}, {growBytes - 1, 0}, {1, 1}, {growBytes / 2, 1}, {growBytes / 2, 2}} {
+		store.bytes.Add(step.add)
+		fetch()
+		if n := store.collected.Load() - was; n != step.collections {
+			t.Errorf("with %d MiB more it was collected %d times, want %d", step.add>>20, n, step.collections)
+		}
 	}
 }

@@ -198,6 +198,7 @@ const manifestTime = 10 * time.Second
 func (n *Node) fetchManifest(a scheduler.FetchManifest) {
 	ctx, cancel := context.WithTimeout(n.ctx, manifestTime)
 	defer cancel()
+	defer n.lookAtStore()
 	got := scheduler.ManifestFetched{Job: a.Job}
 	block, err := n.parts.Store.Block(ctx, job.CID(a.Job), a.From)
 	if err == nil {

@@ -58,6 +58,8 @@ type Node struct {
 
 	results *results
 
+	swept atomic.Uint64 // bytes in the store after it was last collected
+
 	talk    talk          // what peers have gossiped of late
 	dropped atomic.Uint64 // gossip not taken because the node was busy
 	foreign atomic.Uint64 // messages of another protocol version

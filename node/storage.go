@@ -184,9 +184,26 @@ func (s *Storage) CollectStore(ctx context.Context, req CollectRequest) (done St
 	return done, err
 }
 
+// growBytes is how much the store may grow above keepBytes before it is collected,
+// and between collections.
+const growBytes = 256 << 20
+
+// lookAtStore collects when peers have made the store grow: what they offer is stored
+// before it can be said what it is good for.
+func (n *Node) lookAtStore() {
+	used, err := n.parts.Store.Usage(n.ctx)
+	if err != nil || used < max(keepBytes, n.swept.Load())+growBytes {
+		return
+	}
+	if err := n.makeRoom(n.ctx); err != nil && n.ctx.Err() == nil {
+		n.log.Warn("old blocks not collected", "err", err)
+	}
+}
+
 // makeRoom lets go what no job needs when the store or the disk is too full.
 func (n *Node) makeRoom(ctx context.Context) error {
 	done, err := n.Storage().CollectStore(ctx, CollectRequest{})
+	n.swept.Store(done.Left)
 	if done.Freed > 0 {
 		n.log.Info("blocks collected that no job needs", "bytes", done.Freed, "left", done.Left)
 	}
