@@ -27,6 +27,9 @@ const (
 	recordTTL     = 120              // seconds; an answer is taken as new after it
 	maxAnnounced  = 8                // addresses in an announcement, so that it fits one packet
 	maxHeardTexts = 16               // texts of an answer that are looked at
+	maxHeard      = 4096             // answers, and
+	maxHeardBytes = 8 << 20          // bytes of them, that zeroconf is let keep,
+	floodPause    = 10 * time.Second // and for how long none are heard after that
 	addrText      = "dnsaddr="       // as libp2p's own discovery writes them
 )
 
@@ -160,8 +163,8 @@ func (a *announcement) close() {
 
 // browse asks for nodes, and then listens and asks ever less often. It returns
 // when it is time to start over.
-func (d *discovery) browse(ctx context.Context, interfaces []netInterface, raw []net.Interface) {
-	ctx, cancel := context.WithCancel(ctx)
+func (d *discovery) browse(parent context.Context, interfaces []netInterface, raw []net.Interface) {
+	ctx, cancel := context.WithCancel(parent)
 	defer cancel()
 	entries := make(chan *zeroconf.ServiceEntry, 64)
 	ended := make(chan error, 1)
@@ -171,28 +174,59 @@ func (d *discovery) browse(ctx context.Context, interfaces []netInterface, raw [
 	}()
 	again := time.NewTicker(aloneInterval)
 	defer again.Stop()
+	var kept answers
 	for {
 		select {
 		case e, ok := <-entries:
-			if ok {
-				d.hear(e)
-			} else {
+			switch {
+			case !ok:
 				entries = nil
+			case kept.add(e):
+				d.hear(e)
+			default:
+				cancel()
 			}
 		case <-again.C:
 			if d.alone() {
 				cancel()
 			}
 		case err := <-ended:
-			if err != nil { // it could not even start: not at once again
-				select {
-				case <-time.After(pollInterval):
-				case <-ctx.Done():
-				}
+			switch {
+			case kept.full:
+				pause(parent, floodPause)
+			case err != nil: // it could not even start: not at once again
+				pause(parent, pollInterval)
 			}
 			return
 		}
 	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// answers counts what zeroconf keeps while it browses: each answer for as long as its
+// sender has asked for. Anybody on the network can send them, also where the mesh is
+// private; they are let go by browsing anew.
+type answers struct {
+	count, bytes int
+	full         bool
+}
+
+// add returns false once there are too many.
+func (a *answers) add(e *zeroconf.ServiceEntry) bool {
+	const entry, text, addr = 512, 16, 32 // what holds them
+	a.count++
+	a.bytes += entry + len(e.Instance) + len(e.HostName) + addr*(len(e.AddrIPv4)+len(e.AddrIPv6))
+	for _, s := range e.Text {
+		a.bytes += text + len(s)
+	}
+	a.full = a.full || a.count > maxHeard || a.bytes > maxHeardBytes
+	return !a.full
 }
 
 // families are the IP versions that the interfaces have: zeroconf fails if it
