@@ -20,7 +20,7 @@ func (n *Node) check(a scheduler.Check) {
 	w.atCell(a.Cell, func(ctx context.Context) (report func()) {
 		found := n.checkCell(ctx, w, a)
 		return func() {
-			if found.Verdict == scheduler.Wrong {
+			if found.Own != "" && found.Verdict != scheduler.Right { // it may be taken instead
 				w.has(a.Cell, found.Own)
 			}
 			if found.Verdict == scheduler.Right {

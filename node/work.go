@@ -456,7 +456,8 @@ func (n *Node) collect(a scheduler.Fetch) {
 		case w.ctx.Err() != nil: // nobody waits for it any more
 		default:
 			n.log.Warn("cell not collected", "job", a.Job.Short(), "cell", a.Cell, "err", err)
-			n.post(scheduler.FetchFailed{Job: a.Job, Cell: a.Cell, CID: a.CID, Size: a.Size, Bad: bad, Here: noRoom(err) || errors.Is(err, errNotLooked)})
+			blind := errors.Is(err, errNotLooked)
+			n.post(scheduler.FetchFailed{Job: a.Job, Cell: a.Cell, CID: a.CID, Size: a.Size, Bad: bad, Here: !blind && noRoom(err), Blind: blind})
 		}
 	})
 }

@@ -329,8 +329,9 @@ func (j *openJob) doubtful(cell uint32, d *done) bool {
 	return d.copy && !j.vouched(cell, d.output) && slices.ContainsFunc(j.members.list, func(m *member) bool { return m.revoked.Msg != nil })
 }
 
-// notChecked lets a check wait that has come to nothing. After some tries it is done
-// without.
+// notChecked lets a check wait that has come to nothing. After some tries spot checks
+// are done without; in the other levels of trust a cell that cannot be checked is not
+// taken.
 func (s *Scheduler) notChecked(j *openJob, ev Checked) {
 	c := &j.mine.checks
 	k := slices.IndexFunc(c.retries, func(r retry) bool { return r.cell == ev.Cell })
@@ -344,9 +345,16 @@ func (s *Scheduler) notChecked(j *openJob, ev Checked) {
 	if r.tries < maxCheckTries {
 		return
 	}
-	c.found[ev.Cell] = uncheckable
-	s.recordCell(j, ev.Cell)
 	s.do(Tell{j.id, fmt.Sprintf("cell %d of %s could not be checked: %s", ev.Cell, s.name(j.cells[ev.Cell].from), firstLine(ev.Reason))})
+	if c.trust == TrustSpot {
+		c.found[ev.Cell] = uncheckable
+		s.recordCell(j, ev.Cell)
+		return
+	}
+	s.lostCollected(j, []uint32{ev.Cell})
+	if s.takeDrawn(j, ev); !j.cells[ev.Cell].collected {
+		s.renderOnlyHere(j, ev.Cell, "what others render of it cannot be checked")
+	}
 }
 
 // commendAll notes the good work of those who have rendered a job that is over.

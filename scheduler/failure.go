@@ -102,6 +102,11 @@ func (s *Scheduler) failedBy(j *openJob, peer job.PeerID, cell uint32, reason st
 		if peer == s.self || j.mine.reason == "" {
 			j.mine.reason = reason
 		}
+		if k := slices.IndexFunc(j.mine.here, func(r retry) bool { return r.cell == cell }); k >= 0 && peer == s.self {
+			r := &j.mine.here[k]
+			r.tries++
+			r.after = s.now + s.times.Retry
+		}
 		s.do(Tell{j.id, fmt.Sprintf("%s could not render cell %d: %s", s.name(peer), cell, firstLine(reason))})
 	}
 	if m.faults++; m.faults >= maxFaults && s.renderedElsewhere(j, peer) {
@@ -165,6 +170,9 @@ func (c *cell) failedOften(peer job.PeerID) bool {
 // many nodes, or so often where there are no others, and this one is among them. What
 // peers say is not enough: a few keys, which cost nothing, could end any job.
 func (s *Scheduler) hopeless(j *openJob) bool {
+	if slices.ContainsFunc(j.mine.here, func(r retry) bool { return r.tries >= maxFailures }) {
+		return true
+	}
 	for _, i := range j.failing {
 		c := &j.cells[i]
 		if len(c.failed) < maxFailures || !c.failedOn(s.self) && !j.work.out || s.status(j, i).kind >= finished {
@@ -183,11 +191,33 @@ func (s *Scheduler) hopeless(j *openJob) bool {
 	return false
 }
 
-// tryHere renders cells of a job of this node here that peers say they cannot render, once
-// as many have said so as there may be before the job fails, but one. It comes before all
-// else that waits for a slot; where the user wants nothing rendered here it is one at a
-// time, beside.
+// renderOnlyHere has a cell of a job of this node rendered by this node: what others
+// render of it does not count.
+func (s *Scheduler) renderOnlyHere(j *openJob, cell uint32, why string) {
+	if j.mine.onlyHere(cell) {
+		return
+	}
+	j.mine.here = append(j.mine.here, retry{cell: cell})
+	s.do(Tell{j.id, fmt.Sprintf("cell %d is rendered here: %s", cell, why)})
+}
+
+// onlyHere reports whether a cell only counts if this node renders it.
+func (m *submission) onlyHere(cell uint32) bool {
+	return slices.ContainsFunc(m.here, func(r retry) bool { return r.cell == cell })
+}
+
+// tryHere renders cells of a job of this node here that nobody else can: and those that
+// peers say they cannot render, once as many have said so as there may be before the job
+// fails, but one. It comes before all else that waits for a slot; where the user wants
+// nothing rendered here it is one at a time, beside.
 func (s *Scheduler) tryHere(j *openJob) {
+	m := j.mine
+	m.here = slices.DeleteFunc(m.here, func(r retry) bool { return j.cells[r.cell].collected })
+	for _, r := range m.here {
+		if !s.rendering(j, r.cell) && s.due(r.after) && s.mayRenderBeside(j) {
+			s.renderExtra(j, r.cell)
+		}
+	}
 	if j.work.out {
 		return
 	}

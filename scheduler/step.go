@@ -149,8 +149,8 @@ type (
 	}
 	// Fetched says that the bytes of a cell are here, checked and pinned;
 	// FetchFailed that none of the peers had them in time, that what they had
-	// was not a cell (Bad), or that this node could not take them (Here): then
-	// nobody else is to blame.
+	// was not a cell (Bad), or that this node could not take them (Here), or could not
+	// find out whether they are one (Blind): then nobody else is to blame.
 	Fetched struct {
 		Job  job.ID
 		Cell uint32
@@ -162,7 +162,8 @@ type (
 		CID  job.CID
 		Size uint64 // that was asked for; 0: any
 		Bad  bool
-		Here bool
+
+		Here, Blind bool
 	}
 )
 

@@ -26,6 +26,7 @@ type submission struct {
 	outputs     []job.CID // of collected cells
 	fetches     []fetch   // in flight
 	retries     []retry
+	here        []retry       // cells of which only counts what this node renders
 	unsaid      bool          // cells were collected since the last Collected
 	collectedAt time.Duration // when the next Collected may be sent
 	assembling  bool
@@ -55,6 +56,7 @@ type fetch struct {
 type retry struct {
 	cell  uint32
 	tries int
+	blind int           // of a fetch: times that this node could not look at it
 	first time.Duration // when the first of them failed
 	after time.Duration
 }
@@ -268,6 +270,9 @@ func (s *Scheduler) get(j *openJob, cell uint32, d *done) {
 			return
 		}
 	}
+	if m.onlyHere(cell) {
+		return
+	}
 	var from, gone []job.PeerID
 	for _, o := range j.cells[cell].done {
 		switch {
@@ -341,6 +346,14 @@ func (s *Scheduler) fetchFailed(ev FetchFailed) {
 	r := &j.mine.retries[k]
 	if ev.Here {
 		r.after = s.now + s.times.Retry
+		return
+	}
+	if ev.Blind {
+		r.blind++
+		if r.after = s.now + s.times.Retry<<r.blind; r.blind >= maxFetchTries {
+			r.blind = 0
+			s.renderOnlyHere(j, ev.Cell, "it cannot be looked at what others have rendered of it")
+		}
 		return
 	}
 	if r.tries++; r.tries == 1 {
