@@ -57,6 +57,7 @@ type Node struct {
 	home  *home // nil: none to give up
 
 	results *results
+	guests  *guests
 
 	swept atomic.Uint64 // bytes in the store after it was last collected
 
@@ -89,7 +90,8 @@ func New(parts Parts) (*Node, error) {
 		events: make(chan scheduler.Event, queueLength), asks: make(chan func(*scheduler.Scheduler)), down: make(chan struct{}),
 		advert: parts.Advert, works: make(map[job.ID]*work), published: make(map[job.Nonce]*publication),
 		streams: make(map[job.ID]*stream), requests: make(map[string]*request), finishings: make(map[job.ID]*finishing),
-		names: map[job.PeerID]string{parts.Network.Self(): parts.Advert.Name},
+		names:  map[job.PeerID]string{parts.Network.Self(): parts.Advert.Name},
+		guests: newGuests(),
 	}
 	n.asked.waiting = make(map[uint64]chan []byte)
 	n.readiness.known = make(chan struct{})
@@ -112,6 +114,7 @@ func New(parts Parts) (*Node, error) {
 	parts.Network.Admit(n.roles.admits)
 	n.tasks.Go(func() { n.loop(left.jobs) })
 	n.tasks.Go(n.followPeers)
+	n.tasks.Go(n.closeGuests)
 	for topic, kinds := range topics {
 		if err := parts.Network.Listen(topic, n.listener(kinds)); err != nil {
 			n.Close()

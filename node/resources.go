@@ -248,6 +248,7 @@ func (n *Node) changeAdvert(change func(*job.Advert)) error {
 	n.advert.Disk, n.full = free, is
 	n.mu.Unlock()
 	advert := n.forOthers()
+	n.guests.allow(roomForGuests(advert))
 	switch {
 	case is && !was:
 		n.log.Warn("this node takes no work of others", "reason", advert.Lacks)

@@ -35,6 +35,7 @@ type work struct {
 	own    bool // the job is of this node: the engine is one that has planned it
 	from   []job.PeerID
 	env    string // of the renderer, for the engine
+	here   bool   // the job's files are on this computer
 
 	referee  *work // to compare with, of a job of this node; nil: there was nothing to compare
 	fallBack bool  // to an engine without a sandbox, where there is none: it is a referee
@@ -72,7 +73,7 @@ func (n *Node) prepare(a scheduler.Prepare) {
 		w.from, w.env = a.From, a.Env
 		w.mu.Unlock()
 		start := time.Now()
-		_, err := n.engineOf(w.ctx, w)
+		err := n.ready(w)
 		switch {
 		case err == nil && w.own: // planned again
 		case err == nil:
@@ -83,6 +84,29 @@ func (n *Node) prepare(a scheduler.Prepare) {
 		}
 		n.post(scheduler.Prepared{Job: a.Job, Err: err})
 	})
+}
+
+// ready brings a job's files here, and then its engine: who sends them slowly keeps
+// nobody waiting for a place.
+func (n *Node) ready(w *work) error {
+	ctx, cancel := context.WithTimeout(w.ctx, prepareTime)
+	defer cancel()
+	w.mu.Lock()
+	var err error
+	if !w.own {
+		err = n.bring(ctx, w)
+	}
+	w.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	leave, err := n.enter(ctx, w)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	_, err = n.engineOf(w.ctx, w)
+	return err
 }
 
 // engineOf returns the engine of a job, taken and loaded, or planned with, when there
@@ -111,41 +135,18 @@ func (n *Node) engineOf(ctx context.Context, w *work) (engine renderer.Engine, e
 func (n *Node) load(ctx context.Context, w *work) (renderer.Engine, error) {
 	ctx, cancel := context.WithTimeout(ctx, prepareTime)
 	defer cancel()
-	block, err := n.parts.Store.Block(ctx, job.CID(w.job), w.from)
-	if err != nil {
-		return nil, fmt.Errorf("manifest: %w", err)
+	if err := n.bring(ctx, w); err != nil {
+		return nil, err
 	}
-	man, err := job.DecodeManifest(block)
+	engine, err := n.parts.Renderer.Take(ctx, renderer.Foreign, w.env)
+	if err != nil && w.fallBack {
+		engine, err = n.parts.Renderer.Take(ctx, renderer.Own, w.env)
+	}
 	if err != nil {
 		return nil, err
 	}
-	w.setManifest(man)
-	if err := n.parts.Store.Pin(ctx, string(w.job), job.CID(w.job), w.man.Assets); err != nil {
-		return nil, fmt.Errorf("pin: %w", err)
-	}
-	if keys, err := n.keysOf(ctx, man, w.from); err != nil {
-		n.log.Info("outputs will not be remembered", "job", w.job.Short(), "err", err)
-	} else {
-		w.setKeys(keys, "")
-	}
-	taken := make(chan struct{}) // the engine starts while the assets travel
-	var engine renderer.Engine
-	var takeErr error
-	go func() {
-		defer close(taken)
-		engine, takeErr = n.parts.Renderer.Take(ctx, renderer.Foreign, w.env)
-		if takeErr != nil && w.fallBack {
-			engine, takeErr = n.parts.Renderer.Take(ctx, renderer.Own, w.env)
-		}
-	}()
-	_, err = n.parts.Store.Fetch(ctx, w.man.Assets, w.from, n.roomFor(job.MaxSetSize))
-	<-taken
-	if takeErr != nil {
-		return nil, takeErr
-	}
-	if err != nil {
-		err = fmt.Errorf("assets: %w", err)
-	} else if err = n.parts.Store.Export(ctx, w.man.Assets, engine.In()); err != nil {
+	if err = n.parts.Store.Export(ctx, w.man.Assets, engine.In()); err != nil {
+		w.here = false // not all of them, it seems
 		err = fmt.Errorf("assets: %w", err)
 	} else if err = engine.Load(ctx, w.man, n.borrower(w.man, w.job, engine)); err != nil {
 		err = fmt.Errorf("load: %w", err)
@@ -154,6 +155,37 @@ func (n *Node) load(ctx context.Context, w *work) (renderer.Engine, error) {
 		return nil, errors.Join(err, engine.Close())
 	}
 	return engine, nil
+}
+
+// bring fetches a job's files, unless they are here, while an engine starts. w.mu is
+// held.
+func (n *Node) bring(ctx context.Context, w *work) error {
+	if w.here {
+		return nil
+	}
+	n.parts.Renderer.Warm(renderer.Foreign, w.env)
+	block, err := n.parts.Store.Block(ctx, job.CID(w.job), w.from)
+	if err != nil {
+		return fmt.Errorf("manifest: %w", err)
+	}
+	man, err := job.DecodeManifest(block)
+	if err != nil {
+		return err
+	}
+	w.setManifest(man)
+	if err := n.parts.Store.Pin(ctx, string(w.job), job.CID(w.job), w.man.Assets); err != nil {
+		return fmt.Errorf("pin: %w", err)
+	}
+	if keys, err := n.keysOf(ctx, man, w.from); err != nil {
+		n.log.Info("outputs will not be remembered", "job", w.job.Short(), "err", err)
+	} else {
+		w.setKeys(keys, "")
+	}
+	if _, err := n.parts.Store.Fetch(ctx, w.man.Assets, w.from, n.roomFor(job.MaxSetSize)); err != nil {
+		return fmt.Errorf("assets: %w", err)
+	}
+	w.here = true
+	return nil
 }
 
 // render renders a cell and stores its files. A cell that is dropped meanwhile
@@ -206,6 +238,11 @@ func (w *work) atCell(cell uint32, do func(ctx context.Context) (report func()))
 }
 
 func (n *Node) renderCell(ctx context.Context, w *work, cell uint32) (scheduler.Rendered, error) {
+	leave, err := n.enter(ctx, w)
+	if err != nil {
+		return scheduler.Rendered{}, err
+	}
+	defer leave()
 	engine, err := n.engineOf(ctx, w)
 	if err != nil {
 		return scheduler.Rendered{}, err
@@ -415,7 +452,7 @@ func (n *Node) endWork(id job.ID, then func()) {
 			if w.referee != nil {
 				n.closeEngine(w.referee.engine, id)
 			}
-			n.closeEngine(w.engine, id)
+			n.closeGuest(w)
 		}
 		then()
 	})
