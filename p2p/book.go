@@ -50,7 +50,8 @@ type entry struct {
 	addrs    []ma.Multiaddr
 	pinned   bool      // named by the user: never forgotten
 	joined   bool      // has been a peer of this mesh, now or in an earlier run
-	seen     time.Time // when it last was, by the wall clock
+	here     bool      // is one now
+	seen     time.Time // when it last joined or left, by the wall clock
 	due      time.Time // when to dial it next
 	failures int       // in a row
 	dialing  bool
@@ -113,7 +114,7 @@ func (b *book) met(id peer.ID, addrs []ma.Multiaddr, now time.Time) {
 		e = &entry{}
 		b.known[id] = e
 	}
-	e.joined, e.seen, e.failures = true, now, 0
+	e.joined, e.here, e.seen, e.failures = true, true, now, 0
 	if addrs = dialable(addrs); len(addrs) > 0 && !slices.EqualFunc(addrs, e.addrs, ma.Multiaddr.Equal) {
 		e.addrs = addrs
 	}
@@ -123,22 +124,34 @@ func (b *book) met(id peer.ID, addrs []ma.Multiaddr, now time.Time) {
 // saw notes that a peer that had joined was there until now.
 func (b *book) saw(id peer.ID, now time.Time) {
 	if e, ok := b.known[id]; ok {
-		e.seen, b.dirty = now, true
+		e.here, e.seen, b.dirty = false, now, true
 	}
 }
 
-// room makes place for one more entry, at the cost of one that never joined.
+// room makes place for one more entry, at the cost of one that never joined, or else of
+// the one that was seen longest ago. It fails if all are pinned, here, or being dialed.
 func (b *book) room() bool {
 	if len(b.known) < maxKnown {
 		return true
 	}
+	var oldest peer.ID
+	var worst *entry
 	for id, e := range b.known {
-		if !e.pinned && !e.joined && !e.dialing {
+		switch {
+		case e.pinned || e.here || e.dialing:
+		case !e.joined:
 			delete(b.known, id)
 			return true
+		case worst == nil || e.seen.Before(worst.seen):
+			oldest, worst = id, e
 		}
 	}
-	return false
+	if worst == nil {
+		return false
+	}
+	delete(b.known, oldest)
+	b.dirty = true
+	return true
 }
 
 // hurry makes every peer due now: the network has changed, or the machine
@@ -268,24 +281,34 @@ type savedPeer struct {
 	Seen  time.Time `json:"seen"`
 }
 
-// encode returns the form on disk of the peers that have joined, the latest
-// first.
+// encode returns the form on disk of the peers that have joined: those that are
+// here, then the latest.
 func (b *book) encode(mesh string, port int) ([]byte, error) {
-	saved := savedBook{Version: bookVersion, Mesh: mesh, Port: port, Peers: []savedPeer{}}
+	var joined []peer.ID
 	for id, e := range b.known {
-		if !e.joined {
-			continue
+		if e.joined {
+			joined = append(joined, id)
 		}
+	}
+	slices.SortFunc(joined, func(x, y peer.ID) int {
+		p, q := b.known[x], b.known[y]
+		switch {
+		case p.here && !q.here:
+			return -1
+		case q.here && !p.here:
+			return 1
+		}
+		return cmp.Or(q.seen.Compare(p.seen), cmp.Compare(x, y))
+	})
+	saved := savedBook{Version: bookVersion, Mesh: mesh, Port: port, Peers: []savedPeer{}}
+	for _, id := range joined[:min(len(joined), maxSaved)] {
+		e := b.known[id]
 		p := savedPeer{ID: id.String(), Seen: e.seen.UTC().Round(time.Second)}
 		for _, a := range e.addrs {
 			p.Addrs = append(p.Addrs, a.String())
 		}
 		saved.Peers = append(saved.Peers, p)
 	}
-	slices.SortFunc(saved.Peers, func(x, y savedPeer) int {
-		return cmp.Or(y.Seen.Compare(x.Seen), cmp.Compare(x.ID, y.ID))
-	})
-	saved.Peers = saved.Peers[:min(len(saved.Peers), maxSaved)]
 	data, err := json.MarshalIndent(saved, "", "  ")
 	return append(data, '\n'), err
 }

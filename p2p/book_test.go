@@ -3,6 +3,7 @@
 package p2p
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -115,6 +116,38 @@ func TestBookIsBounded(t *testing.T) {
 	b.heard("self", addrs("/ip4/10.0.0.2/tcp/1"), bookStart)
 	if b.known["self"] != nil {
 		t.Error("knows itself")
+	}
+}
+
+// Keys cost nothing: those that have joined once fill the book, and it forgets them
+// again, but neither who is here nor whom the user has named.
+func TestBookForgetsWhoWasHereLongAgo(t *testing.T) {
+	b, now := testBook("self"), bookStart
+	if err := b.pin("pinned", ma.StringCast("/ip4/10.0.0.3/tcp/1"), now); err != nil {
+		t.Fatal(err)
+	}
+	b.met("here", addrs("/ip4/10.0.0.2/tcp/1"), now)
+	junk := func(i int) peer.ID { return peer.ID(fmt.Sprint("junk", i)) }
+	for i := range 2 * maxKnown {
+		now = now.Add(time.Second)
+		b.met(junk(i), addrs(fmt.Sprintf("/ip4/10.0.0.1/tcp/%d", i+1)), now)
+		b.saw(junk(i), now)
+	}
+	if len(b.known) != maxKnown || b.known["here"] == nil || b.known["pinned"] == nil ||
+		b.known[junk(maxKnown)] != nil || b.known[junk(2*maxKnown-1)] == nil {
+		t.Errorf("%d known", len(b.known))
+	}
+	b.heard("new", addrs("/ip4/10.0.0.4/tcp/1"), now)
+	if err := b.pin("named", ma.StringCast("/ip4/10.0.0.5/tcp/1"), now); err != nil || b.known["named"] == nil {
+		t.Errorf("a peer that the user names: %v", err)
+	}
+	b.met("joins", addrs("/ip4/10.0.0.6/tcp/1"), now)
+	if b.known["joins"] == nil || len(b.known) != maxKnown {
+		t.Error("who joins is not known")
+	}
+	data, err := b.encode("_mn1", 0)
+	if err != nil || !bytes.Contains(data, []byte(peer.ID("here").String())) {
+		t.Errorf("who is here is not saved: %v", err)
 	}
 }
 
