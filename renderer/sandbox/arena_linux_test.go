@@ -304,7 +304,7 @@ func attackerJob([]string) error {
 		}
 	}
 	if o.under(calls) {
-		if err := installFilter(filter(machines[runtime.GOARCH], !o.under(namespaces))); err != nil {
+		if err := installFilter(filter(machines[runtime.GOARCH], !o.under(namespaces), true)); err != nil {
 			return err
 		}
 	}

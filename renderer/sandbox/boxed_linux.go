@@ -97,7 +97,7 @@ func (s *start) run(ctx context.Context, v view) (*Proc, error) {
 			return nil, err
 		}
 	}
-	s.order = confineOrder{Readable: v.targets(), Program: s.spec.program, Argv: s.spec.Argv, Dir: s.spec.Dir, Limits: s.spec.Limits}
+	s.order = confineOrder{Readable: v.targets(), Program: s.spec.program, Poller: s.spec.poller, Argv: s.spec.Argv, Dir: s.spec.Dir, Limits: s.spec.Limits}
 	if s.order.Program == "" {
 		s.order.Program = s.spec.Argv[0]
 	}

@@ -40,6 +40,7 @@ type launchOrder struct {
 type confineOrder struct {
 	Build    bool // make mounts and links here; Bwrap has made them before
 	Basic    bool // there are no namespaces: the host's files are there
+	Poller   bool // the program is our own, in Go
 	Become   int  // the node is root: leave its user for this one
 	Dirs     Dirs
 	Mounts   []mount

@@ -110,7 +110,10 @@ func (p *program) oneOf(values []uint32) {
 // it from their contents, but not from chmod and the like. These then do nothing
 // and say that they did: programs copy modes and times by the way, and would fail
 // over an error.
-func filter(m machine, hostFiles bool) []unix.SockFilter {
+//
+// poller: the job is a program in Go, as the probe is, whose runtime cannot do
+// without epoll.
+func filter(m machine, hostFiles, poller bool) []unix.SockFilter {
 	var p program
 	p.load(offArch)
 	p.unless(m.audit, 1)
@@ -176,6 +179,12 @@ func filter(m machine, hostFiles bool) []unix.SockFilter {
 		}
 		for _, c := range attributesByName {
 			p.block(m.number(c), program{{Code: unix.BPF_RET | unix.BPF_K, K: retNoSup}})
+		}
+	}
+
+	for _, c := range epollByName {
+		if poller {
+			p.block(m.number(c), program{{Code: unix.BPF_RET | unix.BPF_K, K: retAllow}})
 		}
 	}
 

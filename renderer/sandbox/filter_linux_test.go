@@ -70,12 +70,13 @@ func interpret(prog []unix.SockFilter, d data) (uint32, error) {
 }
 
 // forFilters runs f with each filter there is.
-func forFilters(t *testing.T, f func(t *testing.T, m machine, hostFiles bool, run func(number int, args ...uint64) uint32)) {
+func forFilters(t *testing.T, f func(t *testing.T, m machine, hostFiles, poller bool, run func(number int, args ...uint64) uint32)) {
 	for name, m := range machines {
-		for _, hostFiles := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, host files %v", name, hostFiles), func(t *testing.T) {
-				prog := filter(m, hostFiles)
-				f(t, m, hostFiles, func(number int, args ...uint64) uint32 {
+		for i := range 4 {
+			hostFiles, poller := i&1 != 0, i&2 != 0
+			t.Run(fmt.Sprintf("%s, host files %v, poller %v", name, hostFiles, poller), func(t *testing.T) {
+				prog := filter(m, hostFiles, poller)
+				f(t, m, hostFiles, poller, func(number int, args ...uint64) uint32 {
 					t.Helper()
 					d := data{number: uint32(number), arch: m.audit}
 					copy(d.args[:], args)
@@ -92,7 +93,7 @@ func forFilters(t *testing.T, f func(t *testing.T, m machine, hostFiles bool, ru
 
 // Every number there is gets what the list says, and nothing else.
 func TestFilterNumbers(t *testing.T) {
-	forFilters(t, func(t *testing.T, m machine, hostFiles bool, run func(int, ...uint64) uint32) {
+	forFilters(t, func(t *testing.T, m machine, hostFiles, poller bool, run func(int, ...uint64) uint32) {
 		for n := range 2000 {
 			is := func(c call) bool { return m.number(c) == n }
 			want := retPerm
@@ -103,7 +104,7 @@ func TestFilterNumbers(t *testing.T) {
 				want = retSkip
 			case hostFiles && slices.ContainsFunc(attributesByName, is):
 				want = retNoSup
-			case slices.ContainsFunc(allowed, is):
+			case slices.ContainsFunc(allowed, is), poller && slices.ContainsFunc(epollByName, is):
 				want = retAllow
 			case n > lastKnown:
 				want = retNoSys
@@ -167,7 +168,7 @@ func TestFilterArguments(t *testing.T) {
 		{callSocketpair, []uint64{unix.AF_UNIX, unix.SOCK_SEQPACKET}, retPerm},
 		{callSocketpair, []uint64{unix.AF_TIPC, unix.SOCK_STREAM}, retPerm},
 	}
-	forFilters(t, func(t *testing.T, m machine, _ bool, run func(int, ...uint64) uint32) {
+	forFilters(t, func(t *testing.T, m machine, _, _ bool, run func(int, ...uint64) uint32) {
 		for _, test := range tests {
 			if got := run(m.number(test.call), test.args...); got != test.want {
 				t.Errorf("%s%#x: %#x, want %#x", test.call.name, test.args, got, test.want)
@@ -179,7 +180,7 @@ func TestFilterArguments(t *testing.T) {
 // Numbers mean something else in another ABI: a call from one ends the job.
 func TestFilterForeignABI(t *testing.T) {
 	for name, m := range machines {
-		prog := filter(m, true)
+		prog := filter(m, true, true)
 		if len(prog) > 4096 {
 			t.Errorf("%s: %d instructions, the kernel takes 4096", name, len(prog))
 		}
@@ -194,7 +195,7 @@ func TestFilterForeignABI(t *testing.T) {
 		}
 	}
 	x32 := data{number: x32Bit | 1, arch: machines["amd64"].audit}
-	if action, _ := interpret(filter(machines["amd64"], false), x32); action != retKill {
+	if action, _ := interpret(filter(machines["amd64"], false, false), x32); action != retKill {
 		t.Errorf("an x32 call: %#x", action)
 	}
 }
@@ -210,7 +211,7 @@ func TestNeverAllowed(t *testing.T) {
 		reboot kexec_load kexec_file_load init_module finit_module delete_module swapon swapoff acct quotactl syslog
 		clock_settime settimeofday sethostname setdomainname seccomp landlock_create_ruleset fanotify_init
 		inotify_init inotify_init1 inotify_add_watch fanotify_mark setsockopt sync syncfs setxattr lsetxattr fsetxattr
-		modify_ldt iopl ioperm vhangup lookup_dcookie move_pages migrate_pages kcmp setrlimit`)
+		epoll_create epoll_create1 epoll_ctl modify_ldt iopl ioperm vhangup lookup_dcookie move_pages migrate_pages kcmp setrlimit`)
 	for _, c := range slices.Concat(allowed, examined) {
 		if slices.Contains(never, c.name) {
 			t.Errorf("%s is allowed", c.name)
@@ -225,7 +226,7 @@ func TestNumbers(t *testing.T) {
 	if err != nil {
 		t.Skip("no go command to find golang.org/x/sys with:", err)
 	}
-	all := slices.Concat(allowed, examined, changesByName, attributesByName)
+	all := slices.Concat(allowed, examined, changesByName, attributesByName, epollByName)
 	for name, m := range machines {
 		numbers := sysNumbers(t, filepath.Join(strings.TrimSpace(string(dir)), "unix", "zsysnum_linux_"+name+".go"))
 		for _, c := range all {

@@ -161,7 +161,7 @@ func confine() error {
 	if err := unix.Chdir(o.Dir); err != nil {
 		return fmt.Errorf("chdir %s: %w", o.Dir, err)
 	}
-	prog := filter(machines[runtime.GOARCH], o.Basic)
+	prog := filter(machines[runtime.GOARCH], o.Basic, o.Poller)
 	if o.Basic {
 		if o.Limits.Processes, err = roomToFork(o.Limits.Processes); err != nil {
 			return err

@@ -268,6 +268,31 @@ func TestInside(t *testing.T) {
 	}
 }
 
+// A job has no epoll, which the probe cannot show as it is in Go, and poll.
+func TestNoEpoll(t *testing.T) {
+	const python = "/usr/bin/python3"
+	if _, err := os.Stat(python); err != nil {
+		t.Skip(err)
+	}
+	script := `import select, selectors
+assert selectors.DefaultSelector is not getattr(selectors, "EpollSelector", None)
+selectors.DefaultSelector().select(0)
+try:
+    select.epoll()
+except PermissionError:
+    raise SystemExit(7)`
+	for _, tier := range boxedTiers {
+		p, err := Start(t.Context(), tier, Spec{Argv: []string{python, "-I", "-c", script}, Scratch: scratch(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if exit := p.Wait(); exit.Code != 7 {
+			t.Errorf("%s: ended as %+v: %s", tier, exit, exit.Stderr)
+		}
+		p.Close()
+	}
+}
+
 // userInBasic is the number of the user as whom jobs run there.
 func userInBasic(t *testing.T) string {
 	user := os.Geteuid()

@@ -89,7 +89,7 @@ func attack(ctx context.Context, tier Tier, r Runtime, scratch string) ([]Result
 	// The probe sees its own program too, under a name that makes it the probe.
 	armed := v
 	own := mount{Source: self, Target: aims.Program}
-	spec := Spec{Argv: []string{aims.Program}, Runtime: r, Limits: limits, Scratch: filepath.Join(scratch, "job")}
+	spec := Spec{Argv: []string{aims.Program}, Runtime: r, Limits: limits, Scratch: filepath.Join(scratch, "job"), poller: true}
 	if tier == Basic {
 		own.Target, aims.Program, spec.program = self, self, thisProgram
 	}

@@ -18,6 +18,7 @@ type Spec struct {
 	Argv []string
 
 	program string // what is started under the name of Argv[0], if that is not its path
+	poller  bool   // the program is our own, in Go: see filter
 
 	// Env is "key=value". A sandboxed job gets HOME, TMPDIR, PATH and LANG, and
 	// then these; nothing of the node's environment. A Direct job gets exactly

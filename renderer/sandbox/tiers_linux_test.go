@@ -41,7 +41,7 @@ func startTestBox(ctx context.Context, tier Tier, spec Spec, self string) (*Proc
 		return nil, err
 	}
 	own := mount{Source: self, Target: "/job"}
-	spec.Argv[0] = own.Target
+	spec.Argv[0], spec.poller = own.Target, true
 	if tier == Basic {
 		own.Target, spec.Argv[0] = self, thisProgram
 	}
