@@ -39,6 +39,7 @@ type Renderer struct {
 	tier   onceValue[tier]
 	limits func(*sandbox.Limits) // in tests: changes those of Foreign engines; may be nil
 	urgent bool                  // in tests: Foreign engines keep their priority
+	memory *sandbox.Budget       // of all Foreign engines
 
 	mu     sync.Mutex           // guards what follows
 	envs   []installed          // in the order of Environments
@@ -58,6 +59,9 @@ type tier struct {
 func New(cfg Config) *Renderer {
 	r := &Renderer{cfg: cfg, idle: make(map[renderer.Trust]*starting), tests: make(map[string]*selfTest)}
 	r.ctx, r.stop = context.WithCancel(context.Background())
+	if total := memory.TotalMemory(); total > 0 {
+		r.memory = sandbox.NewBudget(mostOf(total))
+	}
 	return r
 }
 
@@ -256,6 +260,7 @@ func (r *Renderer) spec(env installed, trust renderer.Trust, hashSeed string) (s
 	spec.Runtime = r.runtime(env)
 	spec.Env = own
 	spec.Limits.Memory = memoryFor(spec.Limits.Memory, r.cfg.Slots, memory.TotalMemory())
+	spec.Limits.Shared = r.memory
 	if r.limits != nil {
 		r.limits(&spec.Limits)
 	}
@@ -267,10 +272,13 @@ func (r *Renderer) spec(env installed, trust renderer.Trust, hashSeed string) (s
 func memoryFor(each int64, slots int, total uint64) int64 {
 	most := each * int64(max(1, slots))
 	if total > 0 {
-		most = min(most, int64(total/4*3))
+		most = min(most, mostOf(total))
 	}
 	return most
 }
+
+// mostOf returns how much of a machine's memory engines for others may use, together.
+func mostOf(total uint64) int64 { return int64(total / 4 * 3) }
 
 // errHello is wrapped when an engine does not say what it must.
 var errHello = errors.New("manim: the engine did not start")

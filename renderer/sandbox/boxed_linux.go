@@ -163,6 +163,7 @@ func (s *start) run(ctx context.Context, v view) (*Proc, error) {
 		return nil, err
 	}
 	b.in = in
+	b.limits.Shared.open(b)
 	return newProc(ctx, s.spec, s.dirs, in, out, std, b), nil
 }
 
@@ -444,5 +445,7 @@ func (b *boxedProc) free() error {
 	for _, w := range b.spaces {
 		w.root.Close()
 	}
-	return b.onHost.free()
+	err := b.onHost.free()
+	b.limits.Shared.free(b)
+	return err
 }

@@ -66,6 +66,8 @@ type Limits struct {
 	Wall         time.Duration // of the job, from Start; no default
 	In, Out, Tmp Space
 	Stderr       int64 // bytes printed before the job is ended; the last 64 KiB are kept
+
+	Shared *Budget `json:"-"` // of this job and others together; nil: none
 }
 
 // DefaultLimits suit a 1080p render on a machine with 8 GiB: such a render

@@ -46,6 +46,7 @@ func (b *boxedProc) watch(end func(error), done <-chan struct{}) {
 	for look := 0; ; look++ {
 		select {
 		case <-done:
+			b.limits.Shared.ended(b, b.inMemory())
 			return
 		case <-tick.C:
 		}
@@ -69,6 +70,10 @@ func (b *boxedProc) watch(end func(error), done <-chan struct{}) {
 		if sum(family, residentSize) > most && sum(family, proportionalSize) > most {
 			end(ErrMemory)
 		}
+		beside := buffers + b.inMemory()
+		if b.limits.Shared.exceeded(b, beside+sum(family, residentSize), func() int64 { return beside + sum(family, proportionalSize) }) {
+			end(ErrMemory)
+		}
 		if b.limits.CPU > 0 && time.Duration(sum(family, processorTime)) >= b.limits.CPU {
 			end(ErrCPU)
 		}
@@ -78,18 +83,35 @@ func (b *boxedProc) watch(end func(error), done <-chan struct{}) {
 // tooManyFiles looks at folders that are file systems in memory.
 func (b *boxedProc) tooManyFiles() bool {
 	for _, w := range b.spaces {
-		f, err := w.root.Open(".")
-		if err != nil {
-			continue // closed already: the job is over
-		}
-		var stat unix.Statfs_t
-		err = unix.Fstatfs(int(f.Fd()), &stat)
-		f.Close()
-		if err == nil && int64(stat.Files-stat.Ffree) > w.space.Files+1 {
+		if stat, err := statOfSpace(w.root); err == nil && int64(stat.Files-stat.Ffree) > w.space.Files+1 {
 			return true
 		}
 	}
 	return false
+}
+
+// inMemory returns the bytes of the folders that are file systems in memory.
+func (b *boxedProc) inMemory() (bytes int64) {
+	if b.tier == Basic {
+		return 0
+	}
+	for _, w := range b.spaces {
+		if stat, err := statOfSpace(w.root); err == nil {
+			bytes += int64(stat.Blocks-stat.Bfree) * stat.Bsize
+		}
+	}
+	return bytes
+}
+
+// statOfSpace describes the file system of a folder. It fails when that is closed: the
+// job is over.
+func statOfSpace(root *os.Root) (stat unix.Statfs_t, err error) {
+	f, err := root.Open(".")
+	if err != nil {
+		return stat, err
+	}
+	defer f.Close()
+	return stat, unix.Fstatfs(int(f.Fd()), &stat)
 }
 
 // sockets counts those of the job. It has a network of its own, or its processes'
