@@ -4,6 +4,8 @@ package sandbox
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -22,7 +24,7 @@ func init() {
 	}
 	maps.Copy(jobsByName, testJobs{
 		"map": mapJob, "forks": forksJob, "bomb": bombJob, "open": openJob, "write": writeJob("OUT"), "write-in": writeJob("IN"), "write-tmp": writeJob("TMP"), "deep": deepJob,
-		"closed": closedJob, "restless": restlessJob, "headless": headlessJob, "hold": holdJob, "buffers": buffersJob,
+		"closed": closedJob, "restless": restlessJob, "headless": headlessJob, "room": roomJob, "hold": holdJob, "buffers": buffersJob,
 		"relay": relayJob, "work": workJob, "signal": signalJob,
 	})
 }
@@ -56,13 +58,27 @@ func forksJob(args []string) error {
 	return stay()
 }
 
-// bombJob has every process start others for ever.
+// bombJob has every process start others for ever, once its input ends.
 //
 //go:norace
 func bombJob([]string) error {
+	io.Copy(io.Discard, os.Stdin)
 	for {
 		syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
 	}
+}
+
+// roomJob prints how many processes its user may have when one more fits, with that
+// hard limit.
+func roomJob(args []string) error {
+	if most, err := strconv.ParseUint(args[0], 10, 64); err == nil {
+		if err := unix.Setrlimit(unix.RLIMIT_NPROC, &unix.Rlimit{Cur: most, Max: most}); err != nil {
+			return err
+		}
+	}
+	n, err := roomToFork(1)
+	fmt.Println(n)
+	return err
 }
 
 // openJob has that many descriptors at one time.

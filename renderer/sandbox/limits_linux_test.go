@@ -4,11 +4,15 @@ package sandbox
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -36,12 +40,12 @@ func TestLimits(t *testing.T) {
 		{"memory of the kernel", Limits{Memory: 60 * mib}, []string{"buffers", "150"}, ErrMemory, nil},
 		{"address space", Limits{AddressSpace: 8192 * mib}, []string{"map", strconv.Itoa(9000 * mib)}, nil, syscallErrors{unix.ENOMEM}},
 		{"processes", Limits{Processes: 30}, []string{"forks", "60"}, ErrProcesses, syscallErrors{unix.EAGAIN}},
-		{"a fork bomb", Limits{Processes: 30, Wall: 500 * time.Millisecond}, []string{"bomb"}, ErrProcesses, syscallErrors{unix.ETIME}},
 		{"open files", Limits{OpenFiles: 30}, []string{"open", "60"}, nil, syscallErrors{unix.EMFILE}},
 		{"one file", Limits{FileSize: mib}, []string{"write", "1", "2"}, nil, syscallErrors{unix.EFBIG}},
 		{"bytes of out", Limits{Out: Space{4 * mib, 100}}, []string{"write", "8", "1"}, ErrBytes, syscallErrors{unix.ENOSPC}},
 		{"files of out", Limits{Out: Space{mib, 100}}, []string{"write", "200", "0"}, ErrFiles, syscallErrors{unix.ENOSPC}},
 		{"bytes of in", Limits{In: Space{4 * mib, 100}}, []string{"write-in", "8", "1"}, ErrBytes, syscallErrors{unix.ENOSPC}},
+		{"files of in", Limits{In: Space{mib, 100}}, []string{"write-in", "200", "0"}, ErrFiles, syscallErrors{unix.ENOSPC}},
 		{"bytes of tmp", Limits{Tmp: Space{4 * mib, 100}}, []string{"write-tmp", "8", "1"}, ErrBytes, syscallErrors{unix.ENOSPC}},
 		{"files of tmp", Limits{Tmp: Space{mib, 100}}, []string{"write-tmp", "200", "0"}, ErrFiles, syscallErrors{unix.ENOSPC}},
 		{"bytes in a closed folder", Limits{Out: Space{4 * mib, 100}}, []string{"closed", "8", "1"}, ErrBytes, syscallErrors{unix.ENOSPC}},
@@ -54,9 +58,6 @@ func TestLimits(t *testing.T) {
 			t.Run(test.name, func(t *testing.T) {
 				mark := newMark(t)
 				if tier == Direct {
-					if test.name == "a fork bomb" {
-						return // not where nothing holds it
-					}
 					if exit := startJob(t, t.Context(), tier, Limits{}, append(test.job, mark)...).Wait(); exit.Err() != nil {
 						t.Errorf("without the limit: %v: %.300s", exit.Err(), exit.Stderr)
 					}
@@ -84,17 +85,133 @@ func TestLimits(t *testing.T) {
 	})
 }
 
-// syscallErrors are refusals that a job may print. ETIME stands for one that goes
-// on until its time is over.
+// syscallErrors are refusals that a job may print.
 type syscallErrors []unix.Errno
 
 func (errnos syscallErrors) in(exit Exit) bool {
 	for _, errno := range errnos {
-		if errno == unix.ETIME && errors.Is(exit.Err(), ErrTime) || strings.Contains(string(exit.Stderr), errno.Error()) {
+		if strings.Contains(string(exit.Stderr), errno.Error()) {
 			return true
 		}
 	}
 	return false
+}
+
+// A fork bomb comes to its limit, and no further; in Basic it is ended there.
+func TestForkBomb(t *testing.T) {
+	t.Parallel()
+	const most = 30
+	for _, tier := range boxedTiers {
+		t.Run(string(tier), func(t *testing.T) {
+			t.Parallel()
+			mark := newMark(t)
+			p := startJob(t, t.Context(), tier, Limits{Processes: most, Wall: 30 * time.Second}, "bomb", mark)
+			p.Lower() // as scenes are: else it takes the node long to look
+			p.Stdin().Close()
+			seen := func() int64 { return sum(descendants(p.box.(*boxedProc).firstProcess()), tasks) }
+			if tier == Basic {
+				if exit := p.Wait(); !errors.Is(exit.Err(), ErrProcesses) {
+					t.Errorf("ended as %v", exit.Err())
+				}
+			} else {
+				await(t, "the limit", func() bool { return seen() >= most })
+				time.Sleep(watchInterval) // for more to come
+				if n := seen(); n != most {
+					t.Errorf("%d processes and threads, want %d", n, most)
+				}
+				if exit := p.Kill(); !errors.Is(exit.Err(), ErrKilled) {
+					t.Errorf("ended as %v", exit.Err())
+				}
+			}
+			if n := alive(t, mark); n > 0 {
+				t.Errorf("%d processes are left", n)
+			}
+		})
+	}
+}
+
+// What the kernel holds by itself is set, for the job's first process and so for all.
+func TestLimitsOfTheKernel(t *testing.T) {
+	for _, tier := range boxedTiers {
+		limits := Limits{Processes: 40, OpenFiles: 50, FileSize: 6 << 20, AddressSpace: 7 << 30, CPU: 8 * time.Second}
+		p := startJob(t, t.Context(), tier, limits, "sleep")
+		first := fmt.Sprintf("/proc/%d/", p.box.(*boxedProc).firstProcess())
+		text, err := os.ReadFile(first + "limits")
+		if err != nil {
+			t.Fatal(err)
+		}
+		wants := map[string]string{
+			"pending signals": "1024", "locked memory": "0", "msgqueue size": "0", "core file size": "1",
+			"open files": "50", "file size": "6291456", "address space": "7516192768", "cpu time": "9", "processes": "40",
+		}
+		if tier == Basic {
+			delete(wants, "processes") // with those of the user
+		}
+		for name, want := range wants {
+			_, rest, _ := strings.Cut(string(text), "Max "+name)
+			if fields := strings.Fields(rest); len(fields) < 2 || fields[0] != want || fields[1] != want {
+				t.Errorf("%s: %s is %.2q, want %s", tier, name, fields, want)
+			}
+		}
+		if text, err := os.ReadFile(first + "oom_score_adj"); string(text) != "1000\n" {
+			t.Errorf("%s: ended for want of memory at %q (%v)", tier, text, err)
+		}
+		p.Close()
+	}
+}
+
+// Where the disk is full no job starts in Basic, and where it becomes so it ends.
+func TestDiskFloor(t *testing.T) {
+	if !slices.Contains(boxedTiers, Basic) || os.Geteuid() != 0 {
+		t.Skip("no such tier here, or no right to mount a small disk")
+	}
+	dir := filepath.Dir(scratch(t))
+	if err := unix.Mount("none", dir, "tmpfs", 0, "mode=755,size="+strconv.Itoa(diskFloor+10<<20)); err != nil {
+		t.Skip("no small disk: ", err)
+	}
+	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
+	take := func(name string, size int64) {
+		f, err := os.Create(filepath.Join(dir, name))
+		if err == nil {
+			err = errors.Join(unix.Fallocate(int(f.Fd()), 0, 0, size), f.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	start := func() (*Proc, error) {
+		return Start(t.Context(), Basic, Spec{Argv: []string{"/bin/sleep", "30"}, Scratch: filepath.Join(dir, "job")})
+	}
+	p, err := start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	take("half", diskFloor/2+20<<20)
+	if exit := p.Wait(); !errors.Is(exit.Err(), ErrDisk) {
+		t.Errorf("ended as %v", exit.Err())
+	}
+	p.Close()
+	if p, err := start(); p != nil || err == nil || !strings.Contains(err.Error(), "make room") {
+		t.Errorf("started, %v", err)
+	}
+}
+
+// The limit on processes of Basic grows until there is room for one more of the
+// user's, but not beyond what the user may have.
+func TestRoomToFork(t *testing.T) {
+	program := scratch(t)
+	copySelf(t, program)
+	for _, most := range []string{"", "2"} {
+		cmd := exec.Command(program, testStage, "room", most)
+		if os.Geteuid() == 0 { // whom the kernel does not count
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		}
+		text, err := cmd.CombinedOutput()
+		n, parseErr := strconv.Atoi(strings.TrimSpace(string(text)))
+		if err != nil || parseErr != nil || (n < 4) != (most != "") {
+			t.Errorf("of %q: %q, %v", most, text, err)
+		}
+	}
 }
 
 // A job within its limit of shared memory is not ended for the sum of what each
