@@ -16,12 +16,21 @@ func BenchmarkRequest(b *testing.B) {
 	client, server := pair(b)
 	answer := make([]byte, 64)
 	server.Answer(func(context.Context, job.PeerID, []byte) ([]byte, error) { return answer, nil })
-	ctx := deadline(b)
+	ctx, cancel := context.WithTimeout(b.Context(), 5*time.Minute)
+	defer cancel()
 	for b.Loop() {
 		if _, err := client.Request(ctx, server.Self(), answer); err != nil {
 			b.Fatal(err)
 		}
+		keepRate(b)
 	}
+}
+
+// keepRate keeps to the requests that one peer is answered in a second.
+func keepRate(b *testing.B) {
+	b.StopTimer()
+	time.Sleep(20 * time.Millisecond)
+	b.StartTimer()
 }
 
 // BenchmarkState is a request with an answer of the greatest size.
@@ -29,12 +38,14 @@ func BenchmarkState(b *testing.B) {
 	client, server := pair(b)
 	answer := make([]byte, job.MaxState)
 	server.Answer(func(context.Context, job.PeerID, []byte) ([]byte, error) { return answer, nil })
-	ctx := deadline(b)
+	ctx, cancel := context.WithTimeout(b.Context(), 5*time.Minute)
+	defer cancel()
 	b.SetBytes(job.MaxState)
 	for b.Loop() {
 		if _, err := client.Request(ctx, server.Self(), nil); err != nil {
 			b.Fatal(err)
 		}
+		keepRate(b)
 	}
 }
 

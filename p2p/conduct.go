@@ -3,6 +3,7 @@
 package p2p
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -18,6 +19,8 @@ const (
 	relayBurst   = 4_000
 	advertRate   = 2 // adverts per second of one peer
 	advertBurst  = 20
+	requestRate  = 50 // requests per second of one peer that are answered; more wait
+	requestBurst = 100
 	faultRate    = 1.0 / 6 // rejected messages per second that are put up with
 	faultBurst   = 10
 	muteDuration = time.Minute // of who sent more of them
@@ -50,10 +53,11 @@ type conducts struct {
 }
 
 type conduct struct {
-	published, relayed, adverts, faults bucket
-	order                               order
-	mutedUntil                          time.Time
-	used                                time.Time
+	published, relayed, adverts, requests, faults bucket
+
+	order      order
+	mutedUntil time.Time
+	used       time.Time
 }
 
 func newConducts() *conducts { return &conducts{of: make(map[peer.ID]*conduct)} }
@@ -120,6 +124,24 @@ func (c *conducts) mayAdvertise(id peer.ID, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.get(id, now).adverts.take(1, advertRate, advertBurst, now)
+}
+
+// waitToAsk spends one request, as soon as that is within the rate of its peer.
+func (c *conducts) waitToAsk(ctx context.Context, id peer.ID) error {
+	for !c.mayAsk(id, time.Now()) {
+		select {
+		case <-time.After(time.Second / requestRate):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (c *conducts) mayAsk(id peer.ID, now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.get(id, now).requests.take(1, requestRate, requestBurst, now)
 }
 
 // fault counts a rejected message against its author, who is muted after too

@@ -75,7 +75,7 @@ type Host struct {
 
 	conducts *conducts
 	events   *eventQueue
-	requests requests
+	requests *requests
 	session  [sessionSize]byte // of this run, see advert.go
 
 	ctx  context.Context // ends with Close

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -115,6 +116,85 @@ func TestHostBoundsRequestsOfAPeer(t *testing.T) {
 		if err := <-results; err != nil {
 			t.Errorf("an admitted request: %v", err)
 		}
+	}
+}
+
+// A few peers whose requests take long do not keep others from being answered.
+func TestHostKeepsSlotsForOthers(t *testing.T) {
+	b := started(t, p2p.Config{Mesh: "m"})
+	honest := started(t, p2p.Config{Mesh: "m"})
+	release := make(chan struct{})
+	var running atomic.Int32
+	b.Answer(func(ctx context.Context, from job.PeerID, _ []byte) ([]byte, error) {
+		if from != honest.Self() {
+			running.Add(1)
+			defer running.Add(-1)
+			select {
+			case <-release:
+			case <-ctx.Done():
+			}
+		}
+		return []byte("x"), nil
+	})
+	const slow, each = 5, 16
+	var asked sync.WaitGroup
+	for range slow {
+		a := started(t, p2p.Config{Mesh: "m"})
+		if err := a.Connect(deadline(t), b.Addrs()[0]); err != nil {
+			t.Fatal(err)
+		}
+		for range each {
+			s := raw(t, a, b, "/meshnode/1/m/request")
+			asked.Go(func() {
+				if _, err := s.Write(make([]byte, 4)); err == nil {
+					_, err = io.ReadAll(s)
+					if err != nil {
+						t.Errorf("a slow request: %v", err)
+					}
+				}
+			})
+		}
+	}
+	if err := honest.Connect(deadline(t), b.Addrs()[0]); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the slow ones have half of the slots", func() bool { return running.Load() >= 32 })
+	var answered sync.WaitGroup
+	for range 2 * each {
+		answered.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			if _, err := honest.Request(ctx, b.Self(), nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	answered.Wait()
+	if n := running.Load(); n > 32+slow {
+		t.Errorf("%d slow requests are being answered", n)
+	}
+	close(release)
+	asked.Wait() // those that waited are answered too
+}
+
+// Who asks without end is answered in his turn, at a rate.
+func TestHostPacesRequests(t *testing.T) {
+	a, b := pair(t)
+	var answered atomic.Int32
+	b.Answer(func(context.Context, job.PeerID, []byte) ([]byte, error) { answered.Add(1); return []byte("x"), nil })
+	const burst, rate, more = 100, 50, 30
+	begin := time.Now()
+	var wg sync.WaitGroup
+	for range burst + more {
+		wg.Go(func() {
+			if _, err := a.Request(deadline(t), b.Self(), nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if took := time.Since(begin); took < more*time.Second/rate {
+		t.Errorf("%d requests answered in %v", answered.Load(), took)
 	}
 }
 

@@ -40,7 +40,7 @@ type Memory struct {
 	topics   map[Topic]*memoryTopic
 	events   *eventQueue
 	conducts *conducts
-	slots    requests
+	slots    *requests
 
 	ctx  context.Context // ends with Close
 	stop context.CancelFunc
@@ -367,12 +367,10 @@ func (m *Memory) answerRequest(from *Memory, data []byte, replies chan<- memoryR
 		ctx, cancel := context.WithTimeout(m.ctx, answerTimeout)
 		defer cancel()
 		reply := memoryReply{err: errors.New("p2p: stream reset")}
-		select {
-		case m.slots <- struct{}{}:
-			defer func() { <-m.slots }()
-		case <-ctx.Done():
+		if m.conducts.waitToAsk(ctx, from.id) != nil || m.slots.take(ctx, from.id) != nil {
 			return
 		}
+		defer m.slots.give(from.id)
 		if handle != nil && !m.conducts.muted(from.id, time.Now()) {
 			// Why there is no answer is not told.
 			if answer, err := handle(ctx, from.self, data); err == nil && len(answer) <= job.MaxState {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -22,12 +23,52 @@ const (
 	maxRequestsTo   = 8                // requests to one peer at a time; more wait
 	maxRequestsFrom = 16               // requests of one peer that are answered at a time; more are reset
 	maxAnswers      = 64               // requests answered at a time; more wait
+	sharedAnswers   = maxAnswers / 2   // beyond so many, one of each peer
 )
 
-// requests are the slots for answering.
-type requests chan struct{}
+// requests are the slots for answering. Those who ask much, and slowly, leave half of
+// them to peers of whom nothing is being answered.
+type requests struct {
+	mu    sync.Mutex
+	taken int
+	of    map[peer.ID]int
+	freed chan struct{} // closed and replaced when a slot is given back
+}
 
-func newRequests() requests { return make(requests, maxAnswers) }
+func newRequests() *requests {
+	return &requests{of: make(map[peer.ID]int), freed: make(chan struct{})}
+}
+
+// take waits for a slot; the caller gives it back.
+func (r *requests) take(ctx context.Context, from peer.ID) error {
+	for {
+		r.mu.Lock()
+		if r.taken < sharedAnswers || r.taken < maxAnswers && r.of[from] == 0 {
+			r.taken++
+			r.of[from]++
+			r.mu.Unlock()
+			return nil
+		}
+		freed := r.freed
+		r.mu.Unlock()
+		select {
+		case <-freed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (r *requests) give(from peer.ID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.taken--
+	if r.of[from]--; r.of[from] == 0 {
+		delete(r.of, from)
+	}
+	close(r.freed)
+	r.freed = make(chan struct{})
+}
 
 // Answer sets what answers requests.
 func (h *Host) Answer(handle func(ctx context.Context, from job.PeerID, data []byte) ([]byte, error)) {
@@ -138,12 +179,13 @@ func (h *Host) answerRequest(s network.Stream) error {
 		return err
 	}
 	defer done()
-	select {
-	case h.requests <- struct{}{}:
-		defer func() { <-h.requests }()
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := h.conducts.waitToAsk(ctx, from); err != nil {
+		return err
 	}
+	if err := h.requests.take(ctx, from); err != nil {
+		return err
+	}
+	defer h.requests.give(from)
 	_ = s.SetReadDeadline(time.Now().Add(readTimeout))
 	data, err := readFrame(s, job.MaxMessage)
 	if err != nil {
