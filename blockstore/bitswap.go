@@ -4,7 +4,6 @@ package blockstore
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -13,11 +12,7 @@ import (
 	pb "github.com/ipfs/boxo/bitswap/message/pb"
 	"github.com/ipfs/boxo/bitswap/network"
 	"github.com/ipfs/boxo/bitswap/network/bsnet"
-	"github.com/ipfs/boxo/bitswap/server"
-	boxo "github.com/ipfs/boxo/blockstore"
-	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
-	ipld "github.com/ipfs/go-ipld-format"
 	"github.com/libp2p/go-libp2p/core/host"
 	libp2p "github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -29,9 +24,10 @@ import (
 // Bitswap is the [Exchange] between machines: the bitswap protocol on a libp2p
 // host that somebody else owns and closes. No other file knows of bitswap.
 //
-// The network and the serving side are boxo's. The asking side is not: boxo's
-// session may leave a block with a peer that promised it and went silent for as
-// long as 45 s, and cannot say that nobody has it. See docs/storage.md.
+// The messages, and the network that they go over, are boxo's. Asking and serving
+// are not: boxo's session may leave a block with a peer that promised it and went
+// silent for as long as 45 s, and cannot say that nobody has it; its server lets a
+// peer that asks and does not read keep all others waiting. See docs/storage.md.
 type Bitswap struct {
 	host  host.Host
 	proto protocol.ID
@@ -41,8 +37,8 @@ type Bitswap struct {
 	cancel context.CancelFunc
 	calls  sync.WaitGroup
 
-	net    network.BitSwapNetwork // these two are set by Serve
-	server *server.Server
+	net     network.BitSwapNetwork
+	serving *serving // set by Serve
 
 	mu      sync.Mutex
 	fetches map[*fetch]bool     // in progress
@@ -64,32 +60,25 @@ func NewBitswap(h host.Host, mesh string, allow func(job.PeerID) bool) *Bitswap 
 		late:    make(map[job.PeerID]bool),
 	}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
-	b.net = bsnet.NewFromIpfsHost(newInbound(b.ctx, h), bsnet.Prefix(b.proto), bsnet.SupportedProtocols([]protocol.ID{bsnet.ProtocolBitswap}))
+	b.net = bsnet.NewFromIpfsHost(outbound{newInbound(b.ctx, h), b.ctx}, bsnet.Prefix(b.proto), bsnet.SupportedProtocols([]protocol.ID{bsnet.ProtocolBitswap}))
 	b.proto += bsnet.ProtocolBitswap
 	return b
 }
 
 // Serve implements [Exchange].
 func (b *Bitswap) Serve(local Local) {
-	b.server = server.New(b.ctx, b.net, boxoStore{local},
-		server.MaxOutstandingBytesPerPeer(perSource*job.MaxBlock), // the default, 1 MiB, is one block per round trip
-		server.WithTargetMessageSize(job.MaxBlock),
-		server.EngineBlockstoreWorkerCount(8), // each holds a block; the default is 128
-		server.WithPeerBlockRequestFilter(func(p peer.ID, _ cid.Cid) bool {
-			return b.allow == nil || b.allow(job.PeerID(p.String()))
-		}),
-	)
-	b.net.Start(b.server, receiver{b})
+	b.serving = newServing(b.ctx, b.net.SendMessage, b.connected, local, b.allow)
+	b.net.Start(receiver{b})
 }
 
 // Close implements [Exchange]. The host stays open.
 func (b *Bitswap) Close() error {
 	b.cancel()
 	b.calls.Wait()
-	if b.server != nil {
+	if b.serving != nil {
 		b.host.RemoveStreamHandler(b.proto)
 		b.net.Stop()
-		b.server.Close()
+		b.serving.close()
 	}
 	return nil
 }
@@ -150,7 +139,7 @@ func (f *fetch) end() {
 	defer f.swap.mu.Unlock()
 	delete(f.swap.fetches, f)
 	for _, s := range f.sources {
-		if s.late && f.swap.connected(s.id) {
+		if id, err := peer.Decode(string(s.id)); err == nil && s.late && f.swap.connected(id) {
 			f.swap.late[s.id] = true
 		} else {
 			delete(f.swap.late, s.id)
@@ -266,9 +255,8 @@ func (f *fetch) withdraw() {
 	}
 }
 
-func (b *Bitswap) connected(p job.PeerID) bool {
-	id, err := peer.Decode(string(p))
-	return err == nil && b.host.Network().Connectedness(id) == libp2p.Connected
+func (b *Bitswap) connected(p peer.ID) bool {
+	return b.host.Network().Connectedness(p) == libp2p.Connected
 }
 
 // tell sends a peer a message of blocks to want and wants to cancel. It dials a
@@ -315,6 +303,7 @@ type receiver struct{ *Bitswap }
 // ReceiveMessage implements network.Receiver. The network has computed the CIDs
 // of the blocks from their bytes, so a wrong block is one that nobody wants.
 func (r receiver) ReceiveMessage(_ context.Context, from peer.ID, msg message.BitSwapMessage) {
+	r.serving.hear(from, msg)
 	ev := event{from: job.PeerID(from.String())}
 	for _, blk := range msg.Blocks() {
 		ev.blocks = append(ev.blocks, Block{address(blk.Cid()), blk.RawData()})
@@ -332,6 +321,7 @@ func (r receiver) PeerDisconnected(p peer.ID) {
 	r.mu.Lock()
 	delete(r.late, job.PeerID(p.String())) // else peers that come and go are remembered for ever
 	r.mu.Unlock()
+	r.serving.gone(p)
 	r.each(event{from: job.PeerID(p.String()), lost: true})
 }
 
@@ -339,19 +329,11 @@ func (r receiver) PeerDisconnected(p peer.ID) {
 // said. Its blocks will be overdue.
 func (r receiver) ReceiveError(error) {}
 
-// boxoStore is a Local as boxo's server wants it, which only reads.
-type boxoStore struct{ local Local }
-
-var (
-	_ boxo.Blockstore  = boxoStore{}
-	_ network.Receiver = receiver{}
-)
+var _ network.Receiver = receiver{}
 
 // maxCID is more bytes than a CID in use has. Others may have as many as a message,
 // and twice that as text.
 const maxCID = 64
-
-var errReadOnly = errors.New("blockstore: bitswap may only read")
 
 // address returns the text form of a CID, or "" for a kind that is not in use.
 func address(key cid.Cid) job.CID {
@@ -364,29 +346,3 @@ func address(key cid.Cid) job.CID {
 	}
 	return c
 }
-
-func (s boxoStore) Has(_ context.Context, key cid.Cid) (bool, error) {
-	_, ok := s.local.Size(address(key))
-	return ok, nil
-}
-
-func (s boxoStore) GetSize(_ context.Context, key cid.Cid) (int, error) {
-	size, ok := s.local.Size(address(key))
-	if !ok {
-		return 0, ipld.ErrNotFound{Cid: key}
-	}
-	return size, nil
-}
-
-func (s boxoStore) Get(ctx context.Context, key cid.Cid) (blocks.Block, error) {
-	data, err := s.local.Get(ctx, address(key))
-	if err != nil { // boxo logs every other error
-		return nil, ipld.ErrNotFound{Cid: key}
-	}
-	return blocks.NewBlockWithCid(data, key)
-}
-
-func (boxoStore) Put(context.Context, blocks.Block) error             { return errReadOnly }
-func (boxoStore) PutMany(context.Context, []blocks.Block) error       { return errReadOnly }
-func (boxoStore) DeleteBlock(context.Context, cid.Cid) error          { return errReadOnly }
-func (boxoStore) AllKeysChan(context.Context) (<-chan cid.Cid, error) { return nil, errReadOnly }

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ipfs/boxo/bitswap/message"
+	pb "github.com/ipfs/boxo/bitswap/message/pb"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 
@@ -70,6 +72,61 @@ func TestBitswapSlowSender(t *testing.T) {
 	}
 	if reset < 2*(streams-32) {
 		t.Errorf("%d streams of %d were reset", reset, len(stalled))
+	}
+}
+
+// Peers that want blocks and do not read them keep nobody else from being served, and
+// the store can be closed.
+func TestBitswapSilentReaders(t *testing.T) {
+	a, b := newHost(t), newHost(t)
+	from := blockstore.NewMemory(blockstore.NewBitswap(a, "mesh", nil))
+	defer from.Close()
+	to := blockstore.NewMemory(blockstore.NewBitswap(b, "mesh", nil))
+	defer to.Close()
+	connect(t, b, a)
+	want := message.New(false)
+	for i := range 16 {
+		cid, err := from.PutBlock(t.Context(), blockstoretest.Bytes(uint64(i), job.MaxBlock))
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := cid.Parse()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want.AddEntry(key, 1, pb.Message_Wantlist_Block, true)
+	}
+	const readers = 10 // each was given 16 of 8 goroutines for 86 s
+	held := make(chan struct{}, readers)
+	for range readers {
+		evil := newHost(t)
+		evil.SetStreamHandler(testProtocol, func(s network.Stream) {
+			held <- struct{}{}
+			<-t.Context().Done()
+			_ = s.Reset()
+		})
+		connect(t, evil, a)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		s, err := evil.NewStream(ctx, a.ID(), testProtocol)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := want.ToNetV1(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range readers {
+		<-held
+	}
+	for i, size := range []int{16, job.MaxBlock} {
+		cid, err := from.PutBlock(t.Context(), blockstoretest.Bytes(uint64(100+i), size))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := fetchOne(t, to, cid, a, time.Minute); err != nil {
+			t.Errorf("%d bytes: %v", size, err)
+		}
 	}
 }
 

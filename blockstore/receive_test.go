@@ -46,7 +46,7 @@ func FuzzReceive(f *testing.F) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		one := &fetch{ctx: ctx, events: make(chan event, 1)}
-		b := &Bitswap{fetches: map[*fetch]bool{one: true}}
+		b := &Bitswap{fetches: map[*fetch]bool{one: true}, serving: newServing(ctx, nil, nil, nothing{}, nil)}
 		receiver{b}.ReceiveMessage(ctx, "peer", m)
 		select {
 		case ev := <-one.events:
@@ -82,6 +82,12 @@ func TestLateAndGone(t *testing.T) {
 		t.Errorf("remembered: %v", b.late)
 	}
 }
+
+// nothing is a Local without blocks.
+type nothing struct{}
+
+func (nothing) Size(job.CID) (int, bool)                     { return 0, false }
+func (nothing) Get(context.Context, job.CID) ([]byte, error) { return nil, ErrNotFound }
 
 func sum(f *testing.F, data []byte) multihash.Multihash {
 	s, err := multihash.Sum(data, multihash.SHA2_256, -1)
