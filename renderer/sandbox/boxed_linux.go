@@ -144,7 +144,10 @@ func (s *start) run(ctx context.Context, v view) (*Proc, error) {
 	cmd.Dir, cmd.Env, cmd.ExtraFiles = "/", []string{}, s.theirs
 	if err := onStarter(cmd.Start); err != nil {
 		std.close()
-		return nil, describeRefusal(err)
+		if s.tier == Own {
+			err = describeRefusal(err, false, sysctl)
+		}
+		return nil, err
 	}
 	std.release()
 	for _, f := range s.theirs {
@@ -159,6 +162,9 @@ func (s *start) run(ctx context.Context, v view) (*Proc, error) {
 		b.wait()
 		b.free()
 		err = s.explain(ctx, err, std)
+		if s.tier == Own {
+			err = describeRefusal(err, true, sysctl)
+		}
 		std.close()
 		return nil, err
 	}
@@ -216,6 +222,9 @@ func (s *start) rootFolders() ([]mount, error) {
 	var mounts []mount
 	for _, m := range []tmpfs{{inside.In, s.spec.Limits.In}, {inside.Out, s.spec.Limits.Out}} {
 		fd, err := newTmpfs(m.Space, s.owner, dataAttr)
+		if errors.Is(err, unix.EPERM) {
+			err = fmt.Errorf("the node is root without the right to mount (CAP_SYS_ADMIN), as in a container: run it as an ordinary user: %w", err)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -372,17 +381,6 @@ func (s *start) explain(ctx context.Context, err error, std *pipes) error {
 	n, _ := std.stderr.Read(buf)
 	if text := strings.TrimSpace(string(buf[:n])); text != "" {
 		return fmt.Errorf("%w: %s", err, text)
-	}
-	return err
-}
-
-// describeRefusal says in words why the kernel made no namespaces.
-func describeRefusal(err error) error {
-	switch {
-	case errors.Is(err, unix.ENOSPC):
-		return fmt.Errorf("user namespaces are switched off (user.max_user_namespaces): %w", err)
-	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return fmt.Errorf("this system lets no ordinary program make user namespaces (AppArmor, a container or a sysctl): %w", err)
 	}
 	return err
 }
