@@ -23,6 +23,7 @@ type Signed struct {
 	Msg   Message
 	Raw   []byte  // the encoded envelope
 	Grant *Signed // of a Claim that carries one: the Grant, opened and verified too
+	Of    *Signed // of a Done of a copy: the Done of who has rendered it, the same
 }
 
 // envelope is the form of every message on the wire.
@@ -62,25 +63,40 @@ func Seal(by Signer, msg Message) (Signed, error) {
 	return Signed{From: e.From, Msg: msg, Raw: raw}, nil
 }
 
-// Open decodes, validates and verifies an envelope, and the Grant inside a
-// Claim. It does not know whether the author had the right to say what it says.
+// Open decodes, validates and verifies an envelope, and the Grant inside a Claim, or
+// the Done inside that of a copy. It does not know whether the author had the right to say what it says.
 func Open(v Verifier, raw []byte) (Signed, error) {
 	s, err := open(v, raw)
 	if err != nil {
 		return Signed{}, err
 	}
-	claim, ok := s.Msg.(*Claim)
-	if !ok || len(claim.Grant) == 0 {
-		return s, nil
+	switch msg := s.Msg.(type) {
+	case *Claim:
+		if len(msg.Grant) == 0 {
+			break
+		}
+		grant, err := open(v, msg.Grant)
+		if err != nil {
+			return Signed{}, fmt.Errorf("claim: %w", err)
+		}
+		if grant.Msg.Kind() != KindGrant {
+			return Signed{}, invalid("claim: a message of kind %d for a grant", grant.Msg.Kind())
+		}
+		s.Grant = &grant
+	case *Done:
+		if len(msg.Of) == 0 {
+			break
+		}
+		of, err := open(v, msg.Of)
+		if err != nil {
+			return Signed{}, fmt.Errorf("done: %w", err)
+		}
+		one, ok := of.Msg.(*Done)
+		if !ok || len(one.Of) > 0 || one.Job != msg.Job || one.Cell != msg.Cell || one.Output != msg.Output || one.Size != msg.Size {
+			return Signed{}, invalid("done: a copy of what nobody says that he has rendered")
+		}
+		s.Of = &of
 	}
-	grant, err := open(v, claim.Grant)
-	if err != nil {
-		return Signed{}, fmt.Errorf("claim: %w", err)
-	}
-	if grant.Msg.Kind() != KindGrant {
-		return Signed{}, invalid("claim: a message of kind %d for a grant", grant.Msg.Kind())
-	}
-	s.Grant = &grant
 	return s, nil
 }
 

@@ -21,6 +21,7 @@ const (
 	MaxKnown   = 512        // jobs listed in one Pull
 	MaxName    = 256        // bytes of a name: a scene, a node, a renderer
 	MaxText    = 4_096      // bytes of a reason
+	maxDone    = 1_024      // bytes of a Done in another; they have some 300
 	MaxSpec    = 512 << 10  // bytes of a Manifest's renderer-specific part
 	MaxPath    = 1_024      // bytes of a path in a FileSet
 	MaxFiles   = 10_000     // files of a FileSet

@@ -101,7 +101,7 @@ type Done struct {
 	Output CID    `cbor:"2,keyasint"`           // FileSet of the cell's files
 	Size   uint64 `cbor:"3,keyasint"`           // bytes of those files
 	Gen    uint32 `cbor:"4,keyasint"`           // of the claims of that cell by then; see CauseLost
-	Copy   bool   `cbor:"5,keyasint,omitempty"` // another peer has rendered it: this one only keeps it
+	Of     []byte `cbor:"5,keyasint,omitempty"` // of a copy: the Done of the peer that has rendered it, as it signed it
 }
 
 // Split asks the holder of a range for a part of it.
@@ -327,6 +327,9 @@ func (m *Progress) validate() error {
 func (m *Done) validate() error {
 	if m.Cell >= MaxCells || m.Size > MaxSetSize {
 		return invalid("done: cell %d of %d bytes", m.Cell, m.Size)
+	}
+	if len(m.Of) > maxDone {
+		return invalid("done: a copy of another of %d bytes", len(m.Of))
 	}
 	if _, err := m.Output.Parse(); err != nil {
 		return invalid("done: output: %v", err)

@@ -49,13 +49,19 @@ func samples(t testing.TB) []Message {
 	if err != nil {
 		t.Fatal(err)
 	}
+	done := Done{Job: testID, Cell: 5, Output: CIDOf([]byte("files")), Size: 123456, Gen: 3}
+	of, err := Seal(testKey("b"), &done)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done.Of = of.Raw
 	return []Message{
 		&Call{Nonce: nonce, Need: testNeed()},
 		&Ready{Nonce: nonce, Slots: 2, Speed: 31.5, Queue: 12.25, Sandbox: "full"},
 		&Offer{Job: testID, Nonce: nonce, Roster: []Member{{Peer: "a", Slots: 2, Speed: 30, Queue: 0.5}, {Peer: "b"}}},
 		&Claim{Job: testID, Range: Range{4, 8}, Gen: 1, Grant: signed.Raw},
 		&Progress{Idle: 1, Held: []Held{{Job: testID, Range: Range{4, 8}, Gen: 1, Left: Ranges{{4, 5}, {6, 8}}, Rate: 60.5}}},
-		&Done{Job: testID, Cell: 5, Output: CIDOf([]byte("files")), Size: 123456, Gen: 3},
+		&done,
 		&Split{Job: testID, Slots: 2, Speed: 30},
 		grant,
 		&Collected{Job: testID, Cells: Ranges{{0, 4}}, Final: true, Epoch: 2},
@@ -89,6 +95,9 @@ func TestMessages(t *testing.T) {
 		}
 		if c, ok := m.(*Claim); ok != (back.Grant != nil) || ok && !bytes.Equal(back.Grant.Raw, c.Grant) {
 			t.Errorf("%T: grant %+v", m, back.Grant)
+		}
+		if d, ok := m.(*Done); ok != (back.Of != nil) || ok && !bytes.Equal(back.Of.Raw, d.Of) {
+			t.Errorf("%T: of %+v", m, back.Of)
 		}
 		fmt.Fprintf(&got, "%T %s\n", m, hex.EncodeToString(s.Raw))
 		kinds[m.Kind()] = true
@@ -124,6 +133,20 @@ func TestOpenRefuses(t *testing.T) {
 		bad[i] ^= 1
 		if s, err := Open(testKey(""), bad); err == nil {
 			t.Errorf("byte %d changed: opened as %+v", i, s)
+		}
+	}
+	for name, change := range map[string]func(d *Done) Message{
+		"no Done":        func(d *Done) Message { return &Pull{} },
+		"another job's":  func(d *Done) Message { d.Job = ID(d.Output); return d },
+		"another cell's": func(d *Done) Message { d.Cell++; return d },
+		"another output": func(d *Done) Message { d.Output = CIDOf(nil); return d },
+		"another size":   func(d *Done) Message { d.Size++; return d },
+		"a copy's":       func(d *Done) Message { d.Of = good.Raw; return d },
+	} {
+		of, copied := *done, *done
+		copied.Of = mustSeal(t, "a", change(&of)).Raw
+		if _, err := Open(testKey(""), mustSeal(t, "b", &copied).Raw); !errors.Is(err, ErrInvalid) {
+			t.Errorf("a copy of %s: %v", name, err)
 		}
 	}
 	claim := &Claim{Job: testID, Range: Range{0, 1}, Gen: 1}
@@ -190,6 +213,7 @@ func TestInvalid(t *testing.T) {
 		&Done{Job: testID, Cell: MaxCells, Output: out},
 		&Done{Job: testID, Output: "Qm"},
 		&Done{Job: testID, Output: out, Size: MaxSetSize + 1},
+		&Done{Job: testID, Output: out, Of: make([]byte, maxDone+1)},
 		&Split{Job: testID, Slots: 5000},
 		&Grant{Job: testID, To: "", Range: Range{0, 1}},
 		&Grant{Job: testID, To: "b", Range: Range{1, 0}},

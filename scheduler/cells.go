@@ -21,6 +21,8 @@ type cell struct {
 	counted   bool          // as a fault of this node
 	collected bool
 	from      job.PeerID // who rendered it; of collected cells, if known
+	word      []byte     // its Done, of cells that may be checked: whatever it says later,
+	alike     bool       // and that it drew to the byte what this node draws, by its advert then
 
 	memo memo
 }
@@ -41,10 +43,20 @@ type done struct {
 	size   uint64
 	gen    uint32 // of the cell's claims by then
 	at     time.Duration
-	raw    []byte // nil: of this node
-	copy   bool   // another peer has rendered it
-	bad    bool   // its bytes cannot be had, or are not a cell
+	raw    []byte     // nil: of this node
+	of     job.PeerID // who has rendered it, if this is a copy: not peer, maybe this node; else "",
+	word   []byte     // and the Done of that peer
+	bad    bool       // its bytes cannot be had, or are not a cell
 	badAt  time.Duration
+}
+
+// author returns who has rendered what a Done is of, and that peer's own Done, nil if it
+// is this node.
+func (d *done) author() (peer job.PeerID, word []byte) {
+	if d.of != "" {
+		return d.of, d.word
+	}
+	return d.peer, d.raw
 }
 
 // mark names claims of a peer.

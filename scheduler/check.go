@@ -191,7 +191,7 @@ func (s *Scheduler) startChecks(j *openJob) {
 		if !ok {
 			return
 		}
-		exact := s.drawsAlike(j, j.cells[cell].from)
+		exact := j.cells[cell].alike
 		c.turn = true
 		c.running = append(c.running, check{cell, j.mine.outputs[cell], exact, s.now})
 		s.do(Check{Job: j.id, Cell: cell, Output: j.mine.outputs[cell], Exact: exact})
@@ -276,57 +276,36 @@ func (s *Scheduler) takeDrawn(j *openJob, ev Checked) {
 // foundOut throws away all that those have rendered who have announced an output
 // that is not what the scene draws.
 func (s *Scheduler) foundOut(j *openJob, ev Checked, exact bool) {
-	guilty := []job.PeerID{j.cells[ev.Cell].from}
-	var words []done // of those who do not only have a copy
-	for _, d := range j.cells[ev.Cell].done {
-		if d.output != ev.Output || d.peer == s.self {
-			continue
-		}
-		if !d.copy {
-			words = append(words, d)
-		} else if d.peer != guilty[0] {
-			continue
-		}
-		if !slices.Contains(guilty, d.peer) {
-			guilty = append(guilty, d.peer)
+	c := &j.cells[ev.Cell]
+	type liar struct {
+		peer  job.PeerID
+		word  []byte
+		alike bool
+	}
+	liars := []liar{{c.from, c.word, c.alike}}
+	is := func(id job.PeerID) bool { return slices.ContainsFunc(liars, func(l liar) bool { return l.peer == id }) }
+	for _, d := range c.done {
+		if by, word := d.author(); d.output == ev.Output && by != s.self && !is(by) {
+			liars = append(liars, liar{by, word, s.drawsAlike(j, by)})
 		}
 	}
 	var cells []uint32
 	for i := range j.cells {
-		if c := &j.cells[i]; c.collected && (slices.Contains(guilty, c.from) || c.copied(j.mine.outputs[i], guilty)) {
+		if c := &j.cells[i]; c.collected && is(c.from) {
 			cells = append(cells, uint32(i))
 		}
 	}
 	s.lostCollected(j, cells) // first: after a crash the same cell is checked again
 	s.takeDrawn(j, ev)
-	for _, peer := range guilty {
-		s.disgrace(peer)
-		s.revokeFor(j, peer, fmt.Sprintf("cell %d is not what the scene draws here (%s)", ev.Cell, firstLine(ev.Reason)))
+	for _, l := range liars {
+		s.disgrace(l.peer)
+		s.revokeFor(j, l.peer, fmt.Sprintf("cell %d is not what the scene draws here (%s)", ev.Cell, firstLine(ev.Reason)))
 	}
-	for _, d := range words { // who draws a little differently may be honest, and so may who has a copy
-		if exact && s.drawsAlike(j, d.peer) {
-			s.do(Accuse{Peer: d.peer, Job: j.id, Cell: ev.Cell, Reason: "its pictures are not those of the scene", Word: d.raw, Output: ev.Output, Own: ev.Own})
+	for _, l := range liars { // who draws a little differently may be honest
+		if exact && l.alike && l.word != nil {
+			s.do(Accuse{Peer: l.peer, Job: j.id, Cell: ev.Cell, Reason: "its pictures are not those of the scene", Word: l.word, Output: ev.Output, Own: ev.Own})
 		}
 	}
-}
-
-// copied reports whether a collected output came from who has a copy, and nobody else
-// than some peers is known to have rendered it.
-func (c *cell) copied(output job.CID, by []job.PeerID) bool {
-	copy := false
-	for _, d := range c.done {
-		if d.output == output && !d.copy && !slices.Contains(by, d.peer) {
-			return false
-		}
-		copy = copy || d.output == output && d.copy && d.peer == c.from
-	}
-	return copy
-}
-
-// doubtful reports whether a peer only has a copy of an output, of which nobody whose
-// work counts is known to have rendered it, though somebody's work does not.
-func (j *openJob) doubtful(cell uint32, d *done) bool {
-	return d.copy && !j.vouched(cell, d.output) && slices.ContainsFunc(j.members.list, func(m *member) bool { return m.revoked.Msg != nil })
 }
 
 // notChecked lets a check wait that has come to nothing. After some tries spot checks

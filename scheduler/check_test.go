@@ -179,7 +179,10 @@ func TestFoundOut(t *testing.T) {
 	r := newReferee(t, TrustKnown, "a secret", 40, "a", "b")
 	c := taken[Check](r)[0]
 	liar := r.find(r.job).cells[c.Cell].from
-	r.step(Received{job.Signed{From: "c", Msg: &job.Done{Job: r.job, Cell: c.Cell, Output: c.Output, Size: 1, Copy: true}, Raw: []byte("c")}})
+	r.step(Received{job.Signed{
+		From: "c", Msg: &job.Done{Job: r.job, Cell: c.Cell, Output: c.Output, Size: 1}, Raw: []byte("c"),
+		Of: &job.Signed{From: liar, Raw: []byte(liar)},
+	}})
 	r.step(Checked{Job: r.job, Cell: c.Cell, Output: c.Output, Verdict: Wrong, Reason: "other pictures", Own: job.CIDOf([]byte("own")), Size: 1})
 	accused := taken[Accuse](r)
 	if len(accused) != 1 || accused[0].Peer != liar || string(accused[0].Word) != string(liar) || accused[0].Output != c.Output || accused[0].Own != job.CIDOf([]byte("own")) {
@@ -203,6 +206,45 @@ func TestFoundOut(t *testing.T) {
 	made := taken[Assemble](r)
 	if len(made) != 1 || made[0].Cells[c.Cell] != job.CIDOf([]byte("own")) {
 		t.Errorf("assembled %+v", made)
+	}
+}
+
+// Whatever a liar says, or does not, after its cells are collected: it is accused with its
+// own word, also when the submitter begins anew, and when it is only known by the copy of
+// another, who is not.
+func TestEvidence(t *testing.T) {
+	const cells = 8
+	for _, how := range []string{"plain", "lost", "left", "copied", "restart"} {
+		r := newSubmitter(t, Submit{Trust: TrustKnown, Secret: []byte("a secret")}, cells, "liar", "keeper")
+		for i := range uint32(cells) {
+			cid := job.CIDOf([]byte{byte(i)})
+			word := job.Signed{From: "liar", Msg: &job.Done{Job: r.job, Cell: i, Output: cid, Size: 1}, Raw: []byte("liar")}
+			if how == "copied" {
+				of := word
+				word = job.Signed{From: "keeper", Msg: of.Msg, Raw: []byte("keeper"), Of: &of}
+			}
+			r.step(Received{word})
+			r.step(Fetched{r.job, i, cid})
+		}
+		switch how {
+		case "lost":
+			r.step(Received{job.Signed{From: "liar", Msg: &job.Released{Job: r.job, Range: job.Range{B: cells}, Gen: 1 << 31, Cause: job.CauseLost}}})
+		case "left":
+			r.step(PeerLeft{"liar"})
+		case "restart":
+			r.Scheduler, r.done = New(Config{Self: "self"}), nil
+			r.take(r.Restore(0, r.records))
+			r.meetAll(nil)
+			r.step(Prepared{Job: r.job})
+		}
+		c := taken[Check](r)[0]
+		r.step(Checked{Job: r.job, Cell: c.Cell, Output: c.Output, Verdict: Wrong, Own: job.CIDOf([]byte("own")), Size: 1})
+		if a := taken[Accuse](r); len(a) != 1 || a[0].Peer != "liar" || string(a[0].Word) != "liar" {
+			t.Errorf("%s: accused %+v", how, a)
+		}
+		if j := r.find(r.job); !j.revoked("liar") || j.out("keeper") || j.open != cells-1 {
+			t.Errorf("%s: the liar counts, or the keeper does not; %d cells are open", how, j.open)
+		}
 	}
 }
 

@@ -126,13 +126,17 @@ func (s *Scheduler) keepCopy(j *openJob, i uint32, from []job.PeerID) {
 func (s *Scheduler) kept(j *openJob, ev Fetched) {
 	c := &j.cells[ev.Cell]
 	for _, d := range c.done {
-		if d.output != ev.CID || d.bad || j.revoked(d.peer) && !j.vouched(ev.Cell, ev.CID) {
+		by, word := d.author()
+		if d.output != ev.CID || d.bad || j.revoked(by) {
 			continue
 		}
-		own := done{peer: s.self, output: d.output, size: d.size, gen: max(d.gen, c.doneGen(s.self)), at: s.now, copy: true}
+		own := done{peer: s.self, output: d.output, size: d.size, gen: max(d.gen, c.doneGen(s.self)), at: s.now}
+		if by != s.self {
+			own.of, own.word = by, word
+		}
 		if s.addDone(j, ev.Cell, own) {
 			s.recordCell(j, ev.Cell)
-			s.do(Publish{&job.Done{Job: j.id, Cell: ev.Cell, Output: own.output, Size: own.size, Gen: own.gen, Copy: true}})
+			s.do(Publish{&job.Done{Job: j.id, Cell: ev.Cell, Output: own.output, Size: own.size, Gen: own.gen, Of: own.word}})
 		}
 		break
 	}
@@ -144,18 +148,12 @@ func (s *Scheduler) kept(j *openJob, ev Fetched) {
 	}
 }
 
-// vouched reports whether an output of a cell is known to have been rendered by a peer
-// that is not revoked.
-func (j *openJob) vouched(cell uint32, output job.CID) bool {
-	return slices.ContainsFunc(j.cells[cell].done, func(d done) bool { return d.output == output && !d.copy && !j.revoked(d.peer) })
-}
-
-// dropCopies takes back this node's copies of what a revoked peer may have rendered.
-func (s *Scheduler) dropCopies(j *openJob) {
+// dropCopies takes back this node's copies of what a peer has rendered.
+func (s *Scheduler) dropCopies(j *openJob, by job.PeerID) {
 	var cells []uint32
 	for _, i := range j.work.done {
 		for _, d := range j.cells[i].done {
-			if d.peer == s.self && d.copy && !j.vouched(i, d.output) {
+			if d.peer == s.self && d.of == by {
 				cells = append(cells, i)
 			}
 		}

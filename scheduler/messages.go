@@ -224,14 +224,20 @@ func (s *Scheduler) doneBy(m job.Signed, msg *job.Done) {
 	if j == nil || int(msg.Cell) >= len(j.cells) || s.enroll(j, m.From) == nil {
 		return
 	}
-	s.addDone(j, msg.Cell, done{peer: m.From, output: msg.Output, size: msg.Size, gen: msg.Gen, at: s.now, raw: m.Raw, copy: msg.Copy})
+	d := done{peer: m.From, output: msg.Output, size: msg.Size, gen: msg.Gen, at: s.now, raw: m.Raw}
+	if m.Of != nil && m.Of.From != m.From {
+		if d.of, d.word = m.Of.From, m.Of.Raw; j.meet(d.of) == nil {
+			return
+		}
+	}
+	s.addDone(j, msg.Cell, d)
 }
 
 // addDone notes a finished cell, and reports whether that is new. A peer's first
 // word counts.
 func (s *Scheduler) addDone(j *openJob, cell uint32, d done) bool {
 	c := &j.cells[cell]
-	if covers(c.lost, d.peer, d.gen) || j.doubtful(cell, &d) {
+	if by, _ := d.author(); j.revoked(by) || covers(c.lost, d.peer, d.gen) {
 		return false
 	}
 	j.touch(cell)
@@ -289,7 +295,7 @@ func (s *Scheduler) collectedBy(m job.Signed, msg *job.Collected) {
 				j.open--
 				s.learned++
 				if len(c.done) > 0 {
-					c.from = c.done[0].peer
+					c.from, _ = c.done[0].author()
 				}
 				s.renderedByOther(j, i)
 				s.stop(j, i)
@@ -338,17 +344,11 @@ func (s *Scheduler) revoke(j *openJob, id job.PeerID, word job.Signed) {
 	if id == s.self {
 		s.quit(j, "")
 	}
-	s.dropCopies(j)
+	s.dropCopies(j, id)
 	for i := range j.cells {
 		c := &j.cells[i]
-		var sound []done // beside c.done, which tells what is doubtful
-		for _, d := range c.done {
-			if !j.doubtful(uint32(i), &d) {
-				sound = append(sound, d)
-			}
-		}
-		if len(sound) < len(c.done) {
-			c.done = sound
+		n := len(c.done)
+		if c.done = slices.DeleteFunc(c.done, func(d done) bool { return d.of == id }); len(c.done) < n {
 			j.touch(uint32(i))
 		}
 	}

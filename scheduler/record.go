@@ -77,10 +77,12 @@ type CellRecord struct {
 	Gen    uint32  `cbor:"3,keyasint,omitempty"` // as in job.Done
 
 	// Of a collected cell:
-	From  job.PeerID `cbor:"4,keyasint,omitempty"` // who rendered it; "": this node
-	Found found      `cbor:"5,keyasint,omitempty"` // by a check
+	Found found `cbor:"5,keyasint,omitempty"` // by a check
+	Alike bool  `cbor:"7,keyasint,omitempty"` // From drew what this node draws, to the byte
 
-	Copy bool `cbor:"6,keyasint,omitempty"` // of a finished one, as in job.Done
+	// Of a collected cell, and of a copy:
+	From job.PeerID `cbor:"4,keyasint,omitempty"` // who rendered it; "": this node
+	Word []byte     `cbor:"6,keyasint,omitempty"` // its Done, as it signed it, in so far as it may be of use
 }
 
 // PageCells is the number of cells of a page.
@@ -196,7 +198,7 @@ func (s *Scheduler) recordCell(j *openJob, cell uint32) {
 	for i := page * PageCells; i < min((page+1)*PageCells, uint32(len(j.cells))); i++ {
 		if j.own() {
 			if c := &j.cells[i]; c.collected {
-				one := CellRecord{Cell: i, Output: j.mine.outputs[i], Found: j.mine.checks.found[i]}
+				one := CellRecord{Cell: i, Output: j.mine.outputs[i], Found: j.mine.checks.found[i], Word: c.word, Alike: c.alike}
 				if c.from != s.self {
 					one.From = c.from
 				}
@@ -206,7 +208,7 @@ func (s *Scheduler) recordCell(j *openJob, cell uint32) {
 		}
 		for _, d := range j.cells[i].done {
 			if d.peer == s.self {
-				r.Cells = append(r.Cells, CellRecord{Cell: i, Output: d.output, Size: d.size, Gen: d.gen, Copy: d.copy})
+				r.Cells = append(r.Cells, CellRecord{Cell: i, Output: d.output, Size: d.size, Gen: d.gen, From: d.of, Word: d.word})
 			}
 		}
 	}

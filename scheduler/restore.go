@@ -118,7 +118,7 @@ func (s *Scheduler) restorePart(j *openJob, sub string, r *Record) {
 		}
 		switch cell := &j.cells[c.Cell]; {
 		case kind == "done" && !j.own():
-			s.addDone(j, c.Cell, done{peer: s.self, output: c.Output, size: c.Size, gen: c.Gen, at: s.now, copy: c.Copy})
+			s.addDone(j, c.Cell, done{peer: s.self, output: c.Output, size: c.Size, gen: c.Gen, at: s.now, of: c.From, word: c.Word})
 		case kind == "collected" && j.own() && !cell.collected:
 			cell.collected = true
 			j.touch(c.Cell)
@@ -127,6 +127,7 @@ func (s *Scheduler) restorePart(j *openJob, sub string, r *Record) {
 			if cell.from = c.From; c.From == "" {
 				cell.from = s.self
 			}
+			cell.word, cell.alike = c.Word, c.Alike
 			j.mine.checks.found[c.Cell] = min(c.Found, uncheckable)
 			s.toCheck(j, c.Cell)
 		}

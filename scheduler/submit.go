@@ -297,7 +297,12 @@ func (s *Scheduler) keep(j *openJob, cell uint32, d *done) {
 // note is keep without a record.
 func (s *Scheduler) note(j *openJob, cell uint32, d *done) {
 	c := &j.cells[cell]
-	c.collected, c.from = true, d.peer
+	c.collected, c.word, c.alike = true, nil, false
+	if by, word := d.author(); by == s.self || j.mine.checks.trust == TrustMine {
+		c.from = by
+	} else {
+		c.from, c.word, c.alike = by, word, s.drawsAlike(j, by)
+	}
 	j.touch(cell)
 	j.open--
 	j.mine.outputs[cell] = d.output
@@ -314,15 +319,9 @@ func (s *Scheduler) fetched(ev Fetched) {
 	if j == nil || j.cells[ev.Cell].collected {
 		return
 	}
-	var from *done // rather who has rendered it than who has a copy
-	for k := range j.cells[ev.Cell].done {
-		d := &j.cells[ev.Cell].done[k]
-		if d.output == ev.CID && !j.revoked(d.peer) && (from == nil || from.copy && !d.copy) {
-			from = d
-		}
-	}
-	if from != nil {
-		s.keep(j, ev.Cell, from)
+	have := j.cells[ev.Cell].done
+	if k := slices.IndexFunc(have, func(d done) bool { return d.output == ev.CID && !j.revoked(d.peer) }); k >= 0 {
+		s.keep(j, ev.Cell, &have[k])
 	}
 }
 
@@ -384,9 +383,9 @@ func (s *Scheduler) fetchFailed(ev FetchFailed) {
 			continue
 		}
 		const reason = "its output is not what was asked for"
-		s.revokeFor(j, d.peer, reason)
-		if d.peer != s.self {
-			s.do(Accuse{Peer: d.peer, Job: j.id, Cell: ev.Cell, Reason: reason, Word: d.raw})
+		if by, word := d.author(); by != s.self { // who has a copy has not looked at it
+			s.revokeFor(j, by, reason)
+			s.do(Accuse{Peer: by, Job: j.id, Cell: ev.Cell, Reason: reason, Word: word})
 		}
 	}
 }

@@ -128,7 +128,7 @@ func (s *Scheduler) state(id uint64, from job.PeerID, pull *job.Pull) {
 			}
 			for _, d := range j.cells[i].done {
 				if s.now < s.doneEnd(j, &d) {
-					add(d.peer, &job.Done{Job: j.id, Cell: i, Output: d.output, Size: d.size, Gen: d.gen, Copy: d.copy}, d.raw)
+					add(d.peer, &job.Done{Job: j.id, Cell: i, Output: d.output, Size: d.size, Gen: d.gen, Of: d.word}, d.raw)
 				}
 			}
 		}

@@ -100,7 +100,7 @@ func (n *node) tellsTwo(m job.Signed) {
 		return
 	}
 	other := *d
-	other.Output = job.CIDOf(fmt.Appendf(nil, "%s/%d/two", d.Job, d.Cell))
+	other.Output, other.Of = job.CIDOf(fmt.Appendf(nil, "%s/%d/two", d.Job, d.Cell)), nil
 	o, ok := n.seal(&other)
 	if !ok {
 		return
