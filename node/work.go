@@ -147,6 +147,9 @@ func (n *Node) load(ctx context.Context, w *work) (renderer.Engine, error) {
 	}
 	if err = n.parts.Store.Export(ctx, w.man.Assets, engine.In()); err != nil {
 		w.here = false // not all of them, it seems
+		if noRoom(err) {
+			err = fmt.Errorf("the job's files do not fit into the folder that another's job has here: %w", err)
+		}
 		err = fmt.Errorf("assets: %w", err)
 	} else if err = engine.Load(ctx, w.man, n.borrower(w.man, w.job, engine)); err != nil {
 		err = fmt.Errorf("load: %w", err)

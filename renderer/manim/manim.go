@@ -261,6 +261,7 @@ func (r *Renderer) spec(env installed, trust renderer.Trust, hashSeed string) (s
 	spec.Env = own
 	spec.Limits.Memory = memoryFor(spec.Limits.Memory, r.cfg.Slots, memory.TotalMemory())
 	spec.Limits.Shared = r.memory
+	spec.Limits.In.Bytes = filesFor(spec.Limits.In.Bytes, memory.TotalMemory())
 	if r.limits != nil {
 		r.limits(&spec.Limits)
 	}
@@ -279,6 +280,12 @@ func memoryFor(each int64, slots int, total uint64) int64 {
 
 // mostOf returns how much of a machine's memory engines for others may use, together.
 func mostOf(total uint64) int64 { return int64(total / 4 * 3) }
+
+// filesFor returns the bytes that the files of another's job may take: they are in
+// memory, so a quarter of the machine's, but least where that is less or not known.
+func filesFor(least int64, total uint64) int64 {
+	return max(least, int64(total/4))
+}
 
 // errHello is wrapped when an engine does not say what it must.
 var errHello = errors.New("manim: the engine did not start")

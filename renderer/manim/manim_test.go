@@ -169,6 +169,15 @@ func TestMemoryFor(t *testing.T) {
 	}
 }
 
+func TestFilesFor(t *testing.T) {
+	const mib = 1 << 20
+	for total, want := range map[uint64]int64{0: 512, 1024: 512, 8192: 2048} {
+		if got := filesFor(512*mib, total*mib); got != want*mib {
+			t.Errorf("of %d MiB: %d, want %d", total, got/mib, want)
+		}
+	}
+}
+
 func TestHashSeedOf(t *testing.T) {
 	for env, want := range map[string]string{
 		"": "0", "PYTHONHASHSEED=": "0", "PYTHONHASHSEED=random": "0", "PYTHONHASHSEED=7": "7", "OTHER=1": "0",
