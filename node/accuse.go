@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -32,18 +33,23 @@ type evidence struct {
 func (n *Node) accuse(a scheduler.Accuse) {
 	e := evidence{Peer: a.Peer, Job: a.Job, Cell: a.Cell, Reason: a.Reason, Word: a.Word, Output: a.Output, Own: a.Own, Time: time.Now().UTC()}
 	n.keepEvidence(e)
-	if err := n.roles.note(e); err != nil {
+	forgotten, err := n.roles.note(e)
+	if forgotten != "" {
+		err = errors.Join(err, n.parts.Store.Unpin(n.ctx, pinEvidence+string(forgotten)))
+	}
+	if err != nil {
 		n.log.Error("evidence not kept", "of", n.nameOf(a.Peer), "err", err)
 	}
 	name := n.nameOf(a.Peer)
-	if n.roles.named(a.Peer) {
+	blocked, err := n.roles.bar(a.Peer)
+	if err != nil {
+		n.log.Error("the block of a peer that lies is not kept", "peer", name, "id", a.Peer, "err", err)
+	}
+	if !blocked {
 		n.log.Warn("a peer that was allowed by name lies", "peer", name, "id", a.Peer, "job", a.Job.Short(), "cell", a.Cell, "why", a.Reason)
 		return
 	}
-	if _, err := n.SetRole(string(a.Peer), RoleBlocked); err != nil {
-		n.log.Error("a peer that lies is not blocked", "peer", name, "id", a.Peer, "err", err)
-		return
-	}
+	n.rolesChanged()
 	n.log.Warn("a peer that lies is blocked", "peer", name, "id", a.Peer, "job", a.Job.Short(), "cell", a.Cell, "why", a.Reason)
 	n.toPublication(a.Job, func(p *publication) {
 		p.emit(Event{Event: "note", Text: fmt.Sprintf("%s is blocked on this node, as it lies: \"meshnode allow %s\" undoes that", name, a.Peer.Short())})
@@ -97,22 +103,35 @@ func (r *roles) bulky(latest int) []job.PeerID {
 	return old
 }
 
-// note keeps evidence.
-func (r *roles) note(e evidence) error {
+// reason is why a peer was blocked.
+type reason struct {
+	text  string    // for people
+	since time.Time // of the evidence
+}
+
+// note keeps evidence, in place of the oldest if there is that of many peers: that of
+// forgotten.
+func (r *roles) note(e evidence) (forgotten job.PeerID, err error) {
 	value, err := json.Marshal(e)
 	if err != nil {
-		return fmt.Errorf("node: evidence: %w", err)
+		return "", fmt.Errorf("node: evidence: %w", err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	changes := []Record{{"evidence/" + string(e.Peer), value}}
 	if _, ok := r.why[e.Peer]; !ok && len(r.why) >= maxRoles {
-		return fmt.Errorf("node: there is evidence of %d peers already", len(r.why))
+		forgotten = r.earliest(slices.Collect(maps.Keys(r.why)))
+		delete(r.why, forgotten)
+		changes = append(changes, Record{"evidence/" + string(forgotten), nil})
 	}
-	if err := r.records.Write(Record{"evidence/" + string(e.Peer), value}); err != nil {
-		return err
-	}
-	r.why[e.Peer] = e.Reason
-	return nil
+	r.why[e.Peer] = reason{e.Reason, e.Time}
+	return forgotten, r.records.Write(changes...)
+}
+
+// earliest returns whom there was evidence of first; of who has none, before. The caller
+// holds the lock, and there are some.
+func (r *roles) earliest(of []job.PeerID) job.PeerID {
+	return slices.MinFunc(of, func(a, b job.PeerID) int { return r.why[a].since.Compare(r.why[b].since) })
 }
 
 // loadEvidence reads why peers were blocked.
@@ -124,16 +143,8 @@ func (r *roles) loadEvidence() error {
 	for _, value := range kept {
 		var e evidence
 		if json.Unmarshal(value, &e) == nil {
-			r.why[e.Peer] = e.Reason
+			r.why[e.Peer] = reason{e.Reason, e.Time}
 		}
 	}
 	return nil
-}
-
-// named reports whether a peer was allowed by name.
-func (r *roles) named(p job.PeerID) bool {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	role, ok := r.of[p]
-	return ok && role != RoleBlocked
 }

@@ -30,8 +30,16 @@ const (
 // Others stands for all peers that have no role of their own.
 const Others job.PeerID = "others"
 
-// maxRoles bounds the peers that have one of their own.
-const maxRoles = 1024
+// roleLiar is how a peer is kept that the node itself has blocked. For everybody else
+// that is RoleBlocked.
+const roleLiar Role = "liar"
+
+// Peers that have a role of their own. Keys cost nothing: the liars among them take no
+// room of those that the user has given one.
+const (
+	maxRoles = 1024 // given by the user
+	maxLiars = 512  // blocked by the node itself; those that lied longest ago are let in again
+)
 
 // PeerRole is the role of a peer, or of Others.
 type PeerRole struct {
@@ -50,7 +58,7 @@ type roles struct {
 
 	mu  sync.RWMutex // guards what follows
 	of  map[job.PeerID]Role
-	why map[job.PeerID]string // of peers that have been shown to lie
+	why map[job.PeerID]reason // of peers that have been shown to lie
 }
 
 func loadRoles(records Records) (*roles, error) {
@@ -58,14 +66,14 @@ func loadRoles(records Records) (*roles, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &roles{records: records, of: make(map[job.PeerID]Role), why: make(map[job.PeerID]string)}
+	r := &roles{records: records, of: make(map[job.PeerID]Role), why: make(map[job.PeerID]reason)}
 	for key, value := range kept {
 		r.of[job.PeerID(strings.TrimPrefix(key, "role/"))] = Role(value)
 	}
 	return r, r.loadEvidence()
 }
 
-// role returns what a peer may do. What is not understood is the least.
+// role returns what a peer may do.
 func (r *roles) role(p job.PeerID) Role {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -73,11 +81,17 @@ func (r *roles) role(p job.PeerID) Role {
 	if !ok {
 		role, ok = r.of[Others]
 	}
-	switch {
-	case !ok:
+	if !ok {
 		return RoleFull
-	case role == RoleFull || role == RoleWorker:
-		return role
+	}
+	return role.known()
+}
+
+// known returns what a role that was kept lets a peer do. What is not understood is
+// the least.
+func (r Role) known() Role {
+	if r == RoleFull || r == RoleWorker {
+		return r
 	}
 	return RoleBlocked
 }
@@ -85,23 +99,60 @@ func (r *roles) role(p job.PeerID) Role {
 // admits reports whether a peer may connect.
 func (r *roles) admits(p job.PeerID) bool { return r.role(p) != RoleBlocked }
 
-// set gives a peer a role, on disk first.
+// errNotKept is wrapped when a role is in force, but not on disk.
+var errNotKept = errors.New("that holds until this node ends, as it could not be kept")
+
+// set gives a peer a role, as the user says. An error that does not wrap errNotKept: it
+// has not got it.
 func (r *roles) set(p job.PeerID, role Role) error {
-	switch role {
-	case RoleFull, RoleWorker, RoleBlocked:
-	default:
+	if role != RoleFull && role != RoleWorker && role != RoleBlocked {
 		return fmt.Errorf("node: role %q: give %s, %s or %s", role, RoleFull, RoleWorker, RoleBlocked)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, ok := r.of[p]; !ok && len(r.of) >= maxRoles {
-		return fmt.Errorf("node: %d peers have a role: \"meshnode block others\" shuts out all that have none", len(r.of))
+	if was, ok := r.of[p]; (!ok || was == roleLiar) && p != Others {
+		if given := len(r.of) - len(r.liars()); given >= maxRoles {
+			return fmt.Errorf("node: %d peers have a role: \"meshnode block others\" shuts out all that have none", given)
+		}
 	}
-	if err := r.records.Write(Record{"role/" + string(p), []byte(role)}); err != nil {
-		return err
+	return r.keep(p, role)
+}
+
+// bar blocks a peer that has been shown to lie, in place of the one that did so longest
+// ago if there are many. A role that the user has given it stays. It returns whether
+// the peer is blocked.
+func (r *roles) bar(p job.PeerID) (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if was, ok := r.of[p]; ok {
+		return was.known() == RoleBlocked, nil
 	}
+	var pardon []Record
+	if liars := r.liars(); len(liars) >= maxLiars {
+		oldest := r.earliest(liars)
+		delete(r.of, oldest)
+		pardon = []Record{{"role/" + string(oldest), nil}}
+	}
+	return true, r.keep(p, roleLiar, pardon...)
+}
+
+// keep puts a role in force, and on disk with other changes. The caller holds the lock.
+func (r *roles) keep(p job.PeerID, role Role, others ...Record) error {
 	r.of[p] = role
+	if err := r.records.Write(append(others, Record{"role/" + string(p), []byte(role)})...); err != nil {
+		return fmt.Errorf("node: %s is %s: %w: %w", p, role.known(), errNotKept, err)
+	}
 	return nil
+}
+
+// liars returns the peers that the node itself has blocked. The caller holds the lock.
+func (r *roles) liars() (all []job.PeerID) {
+	for p, role := range r.of {
+		if role == roleLiar {
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 // list returns all roles that were given, Others last.
@@ -111,14 +162,14 @@ func (r *roles) list() []PeerRole {
 	list := []PeerRole{}
 	for _, p := range slices.Sorted(maps.Keys(r.of)) {
 		if p != Others {
-			one := PeerRole{Peer: p, Role: r.of[p]}
+			one := PeerRole{Peer: p, Role: r.of[p].known()}
 			if one.Role == RoleBlocked {
-				one.Why = r.why[p]
+				one.Why = r.why[p].text
 			}
 			list = append(list, one)
 		}
 	}
-	return append(list, PeerRole{Peer: Others, Role: cmp.Or(r.of[Others], RoleFull)})
+	return append(list, PeerRole{Peer: Others, Role: cmp.Or(r.of[Others], RoleFull).known()})
 }
 
 // Roles returns the roles that peers were given here, and that of Others, which is
@@ -135,15 +186,25 @@ func (n *Node) Roles() []PeerRole {
 
 // SetRole gives a peer a role, at once and from now on. It is named by its id, the
 // end of it, or by its name, or is Others. An error that wraps ErrPeer: there is no
-// such peer, or more than one.
+// such peer, or more than one. A role that could not be kept on disk is in force all the
+// same, and an error.
 func (n *Node) SetRole(peer string, role Role) (PeerRole, error) {
 	p, err := n.peerNamed(peer)
 	if err != nil {
 		return PeerRole{}, err
 	}
-	if err := n.roles.set(p, role); err != nil {
-		return PeerRole{}, err
+	kept := n.roles.set(p, role)
+	if kept != nil && !errors.Is(kept, errNotKept) {
+		return PeerRole{}, kept
 	}
+	n.rolesChanged()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return PeerRole{Peer: p, Name: n.names[p], Role: role}, kept
+}
+
+// rolesChanged has the network and the scheduler know.
+func (n *Node) rolesChanged() {
 	n.parts.Network.Admit(n.roles.admits)
 	var partners []job.PeerID // those that have left too
 	n.ask(func(s *scheduler.Scheduler) { partners = s.Partners() })
@@ -153,9 +214,6 @@ func (n *Node) SetRole(peer string, role Role) (PeerRole, error) {
 	for _, ev := range n.shunned(partners) {
 		n.post(ev)
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return PeerRole{Peer: p, Name: n.names[p], Role: role}, nil
 }
 
 // shunned returns what the scheduler has to know of the roles of those peers.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"meshnode/job"
 	"meshnode/renderer/synthetic"
 	"meshnode/scheduler"
 )
@@ -139,6 +140,99 @@ func TestBlockAbsent(t *testing.T) {
 				worker.kept()
 			})
 		}
+	}
+}
+
+// fullDisk is where records can be read, and not written.
+type fullDisk struct{ Records }
+
+var errFull = errors.New("no space left")
+
+func (fullDisk) Write(...Record) error { return errFull }
+
+// Keys cost nothing: liars without end neither keep later ones from being blocked, nor
+// take the place of what the user says.
+func TestLiarsWithoutEnd(t *testing.T) {
+	records := new(MemoryRecords)
+	r, err := loadRoles(records)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lies := func(p job.PeerID, at int) bool {
+		t.Helper()
+		if _, err := r.note(evidence{Peer: p, Reason: "lies", Time: time.Unix(int64(at), 0)}); err != nil {
+			t.Fatal(err)
+		}
+		blocked, err := r.bar(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return blocked
+	}
+	given := map[job.PeerID]Role{"foe": RoleBlocked, "friend": RoleFull, "worker": RoleWorker}
+	for p, role := range given {
+		if err := r.set(p, role); err != nil {
+			t.Fatal(err)
+		}
+	}
+	junk := func(i int) job.PeerID { return job.PeerID(fmt.Sprint("junk", i)) }
+	for i := range maxRoles + maxLiars {
+		if !lies(junk(i), i) {
+			t.Fatalf("liar %d is not blocked", i)
+		}
+	}
+	if lies("friend", 1e6) || !lies("foe", 1e6) {
+		t.Error("what the user has said of a liar does not hold")
+	}
+	if err := r.set(junk(maxRoles+maxLiars-1), RoleFull); err != nil {
+		t.Error(err)
+	}
+	for i := range maxRoles - len(given) - 1 {
+		if err := r.set(job.PeerID(fmt.Sprint("own", i)), RoleBlocked); err != nil {
+			t.Fatalf("after %d roles: %v", i, err)
+		}
+	}
+	if r.set("one more", RoleBlocked) == nil || r.set(Others, RoleWorker) != nil || r.set("foe", RoleFull) != nil || r.set("foe", RoleBlocked) != nil {
+		t.Error("the user's roles are not bounded, or those that he has given cannot be changed")
+	}
+	again, err := loadRoles(records)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []*roles{r, again} {
+		for p, want := range map[job.PeerID]Role{
+			"foe": RoleBlocked, "friend": RoleFull, "worker": RoleWorker, junk(0): RoleWorker, // as Others
+			junk(maxRoles - 1): RoleWorker,
+			junk(maxRoles):     RoleBlocked, junk(maxRoles + maxLiars - 1): RoleFull, junk(maxRoles + maxLiars - 2): RoleBlocked,
+		} {
+			if got := r.role(p); got != want {
+				t.Errorf("%s is %s", p, got)
+			}
+		}
+		if len(r.of) != maxRoles+1+maxLiars-1 || len(r.why) != maxRoles || len(r.list()) != len(r.of) {
+			t.Errorf("%d roles, %d reasons", len(r.of), len(r.why))
+		}
+		for _, one := range r.list() {
+			if one.Role != RoleFull && one.Role != RoleWorker && one.Role != RoleBlocked {
+				t.Fatalf("%+v", one)
+			}
+		}
+	}
+}
+
+// What cannot be kept is in force all the same.
+func TestRolesOnAFullDisk(t *testing.T) {
+	m := newMesh(t)
+	a, b := m.add(&synthetic.Renderer{}, 1), m.add(&synthetic.Renderer{}, 1)
+	m.settle()
+	a.roles.records = fullDisk{a.parts.Records}
+	set, err := a.SetRole(string(b.self), RoleBlocked)
+	if !errors.Is(err, errFull) || set.Role != RoleBlocked {
+		t.Errorf("%+v, %v", set, err)
+	}
+	m.wait("the blocked peer to leave", func() bool { return len(a.Peers()) == 0 && len(b.Peers()) == 0 })
+	if blocked, err := a.roles.bar("liar"); !blocked || !errors.Is(err, errFull) || a.roles.role("liar") != RoleBlocked {
+		t.Errorf("a liar: %v, %v", blocked, err)
 	}
 }
 
