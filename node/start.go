@@ -21,6 +21,7 @@ import (
 type Config struct {
 	Home       string   // folder of the node; made if need be
 	Mesh       p2p.Mesh // see MeshOf
+	SecretFile string   // absolute: where the code of Mesh is, if not in the home; "": there, or nowhere
 	Name       string   // of this node, for people; "": the host's name
 	Version    string   // of this program
 	Peers      []string // full addresses to dial, beside those found
@@ -76,7 +77,7 @@ func start(ctx context.Context, cfg Config, h *home) (*Node, error) {
 	}
 	n, err := New(Parts{
 		Network: host, Store: store, Mesh: cfg.Mesh, Records: records, Journal: diary, Free: func() (uint64, bool) { return freeDisk(h.dir) }, OwnFirst: cfg.ForClients, Log: cfg.Log,
-		Renderer: manim.New(manim.Config{Home: h.dir, Scratch: h.path("scratch"), Python: cfg.Python, Slots: int(slots), KeepWarm: !cfg.ForClients, Log: cfg.Log}),
+		Renderer: manim.New(manim.Config{Home: h.dir, Secret: cfg.SecretFile, Scratch: h.path("scratch"), Python: cfg.Python, Slots: int(slots), KeepWarm: !cfg.ForClients, Log: cfg.Log}),
 		Advert: job.Advert{
 			Name: cfg.Name, Version: cfg.Version, OS: runtime.GOOS + "/" + runtime.GOARCH,
 			Cores: uint32(runtime.NumCPU()), Memory: memory.TotalMemory(), Slots: slots, Sandbox: "none",

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"strconv"
 
 	"github.com/urfave/cli/v2"
@@ -82,6 +83,12 @@ func nodeConfig(c *cli.Context) (cfg node.Config, err error) {
 	if err != nil {
 		return cfg, usagef("%s", withoutRoom(err.Error()))
 	}
+	secretFile := c.String("secret-file")
+	if secretFile != "" {
+		if secretFile, err = filepath.Abs(secretFile); err != nil {
+			return cfg, err
+		}
+	}
 	slots := -1
 	if c.IsSet("slots") {
 		slots, _ = strconv.Atoi(c.String("slots")) // checked
@@ -93,7 +100,7 @@ func nodeConfig(c *cli.Context) (cfg node.Config, err error) {
 		}
 	}
 	return node.Config{
-		Version: version, Home: home, Mesh: mesh, Name: c.String("name"), Peers: c.StringSlice("peer"), NoMDNS: c.Bool("no-mdns"),
+		Version: version, Home: home, Mesh: mesh, SecretFile: secretFile, Name: c.String("name"), Peers: c.StringSlice("peer"), NoMDNS: c.Bool("no-mdns"),
 		Slots: slots, Python: python, ForClients: c.Bool("for-clients"), Listen: c.StringSlice("listen"), Log: newLog(c),
 		OnReady: func(s node.Status) { describe(c.App.Writer, s) },
 	}, nil

@@ -22,6 +22,7 @@ import (
 // Config says where and how the renderer works.
 type Config struct {
 	Home     string // folder of the node
+	Secret   string // file that jobs of others must not see, beside those of Home; "": none
 	Scratch  string // folder for own engines' files
 	Python   string // interpreter with Manim, to have before those of the home; "": none
 	Slots    int    // cells that an engine renders at a time
@@ -121,10 +122,14 @@ func (r *Renderer) probe(env installed) tier {
 
 // runtime is what a sandboxed engine may read.
 func (r *Renderer) runtime(env installed) sandbox.Runtime {
-	return sandbox.Runtime{
+	runtime := sandbox.Runtime{
 		ReadOnly: append([]string{filepath.Dir(r.look().entry)}, env.Prefixes...),
 		Secret:   []string{r.cfg.Home},
 	}
+	if r.cfg.Secret != "" {
+		runtime.Secret = append(runtime.Secret, r.cfg.Secret)
+	}
+	return runtime
 }
 
 // Stream implements renderer.Streamer.
