@@ -112,7 +112,9 @@ func (r *Renderer) Sandbox(ctx context.Context) (string, error) {
 // probe chooses the tier, once: it does not depend on the environment.
 func (r *Renderer) probe(env installed) tier {
 	return r.tier.get(func() tier {
-		report := sandbox.Probe(r.ctx, r.runtime(env), r.cfg.Scratch)
+		runtime := r.runtime(env)
+		runtime.Check = []string{env.Python, "-s", "-c", ""} // Manim is imported by the first engine
+		report := sandbox.Probe(r.ctx, runtime, r.cfg.Scratch)
 		if report.Tier == sandbox.None {
 			return tier{sandbox.None, fmt.Errorf("manim: no sandbox holds here, so other nodes' jobs are refused: %s", report.Reason)}
 		}

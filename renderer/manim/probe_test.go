@@ -30,3 +30,20 @@ func TestSecretFile(t *testing.T) {
 		}
 	}
 }
+
+// A tier in which the interpreter does not start does not hold.
+func TestInterpreterMustStart(t *testing.T) {
+	r := realRenderer(t)
+	env, err := r.first()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tier := r.probe(env); tier.err != nil {
+		t.Skip(tier.err)
+	}
+	r.tier = onceValue[tier]{}
+	env.Python = "/bin/false"
+	if tier := r.probe(env); tier.name != sandbox.None {
+		t.Errorf("tier %s holds", tier.name)
+	}
+}
