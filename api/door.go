@@ -68,6 +68,10 @@ func guard(at entry, next http.Handler) http.Handler {
 				return
 			}
 			w.Header().Set(proofHeader, at.proof)
+			if r.URL.Path == "/" { // nothing else is wanted
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
 		}
 		if r.Method != http.MethodGet && r.Header.Get("Content-Type") != "application/json" {
 			fail(w, http.StatusUnsupportedMediaType, errors.New("only application/json"))

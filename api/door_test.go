@@ -158,7 +158,12 @@ func TestDoorOfADeadNode(t *testing.T) {
 			ctx := testContext(t)
 			home := t.TempDir()
 			d := of(home)
-			hello := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{}")) })
+			hello := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != "/v1/status" {
+					t.Errorf("the node is asked for %s", r.URL.Path)
+				}
+				_, _ = w.Write([]byte("{}"))
+			})
 			shut := openDoor(t, d, hello)
 			file := doorFiles(t, home)[0]
 			hidden := filepath.Join(home, "hidden")
