@@ -20,7 +20,8 @@ type Runtime struct {
 
 	// Secret are host folders, or single files, that nothing in ReadOnly may contain: at least the
 	// node's home. A runtime may lie below one of them. Probe tries to read
-	// them. The user's home folder is always one.
+	// them. The user's home folder is always one, and so are those in it that keep
+	// keys, settings or documents.
 	Secret []string
 
 	// Check is a program and its arguments that Probe runs inside, if not empty.
@@ -41,11 +42,21 @@ var system = []string{
 // closed are folders of the system that no runtime can be.
 var closed = []string{"/", "/boot", "/dev", "/etc", "/home", "/media", "/mnt", "/proc", "/root", "/run", "/srv", "/sys", "/tmp", "/var"}
 
+// private are folders of a user's home that no runtime may contain. It may lie in
+// one: pipx and uv keep environments in .local/share.
+var private = []string{
+	".aws", ".config", ".docker", ".gnupg", ".kube", ".local/share/keyrings", ".mozilla", ".password-store", ".ssh",
+	"Desktop", "Documents", "Downloads",
+}
+
 // check refuses a runtime that would show a job more than a runtime.
 func (r Runtime) check() error {
 	secrets := slices.Clone(r.Secret)
 	if home, err := os.UserHomeDir(); err == nil {
 		secrets = append(secrets, home)
+		for _, folder := range private {
+			secrets = append(secrets, filepath.Join(home, filepath.FromSlash(folder)))
+		}
 	}
 	for _, path := range r.ReadOnly {
 		if slices.Contains(system, path) {

@@ -24,6 +24,15 @@ func TestRefusedSpecs(t *testing.T) {
 	if err := os.Symlink(home, link); err != nil {
 		t.Skip("no symbolic links here:", err)
 	}
+	user := filepath.Join(dir, "user")
+	for _, folder := range []string{".local/share/pipx/venvs/manim", ".pyenv/versions/3.12", ".venv", ".ssh"} {
+		if err := os.MkdirAll(filepath.Join(user, filepath.FromSlash(folder)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("HOME", user)
+	t.Setenv("USERPROFILE", user)
+	usual := Runtime{ReadOnly: []string{filepath.Join(user, ".local/share/pipx/venvs/manim"), filepath.Join(user, ".pyenv/versions/3.12"), filepath.Join(user, ".venv")}}
 	program := []string{filepath.Join(dir, "program")}
 	tests := []struct {
 		name string
@@ -42,6 +51,9 @@ func TestRefusedSpecs(t *testing.T) {
 		{"a link to the home", Own, Spec{Argv: program, Runtime: Runtime{ReadOnly: []string{link}, Secret: []string{home}}}, "could read"},
 		{"a home to come", Own, Spec{Argv: program, Runtime: Runtime{ReadOnly: []string{dir}, Secret: []string{filepath.Join(dir, "later")}}}, "could read"},
 		{"a runtime that is not there", Own, Spec{Argv: program, Runtime: Runtime{ReadOnly: []string{filepath.Join(dir, "none")}}}, "refused"},
+		{"environments where they usually are", Own, Spec{Argv: program, Runtime: usual}, ""},
+		{"what has keyrings in it", Own, Spec{Argv: program, Runtime: Runtime{ReadOnly: []string{filepath.Join(user, ".local")}}}, "could read"},
+		{"keys of the user", Own, Spec{Argv: program, Runtime: Runtime{ReadOnly: []string{filepath.Join(user, ".ssh")}}}, "could read"},
 		{"the system", Own, Spec{Argv: program, Runtime: Runtime{ReadOnly: []string{"/usr"}}}, ""},
 		{"a relative runtime", Own, Spec{Argv: program, Runtime: Runtime{ReadOnly: []string{"usr"}}}, "absolute"},
 		{"everything", Own, Spec{Argv: program, Runtime: Runtime{ReadOnly: []string{filepath.VolumeName(dir) + string(filepath.Separator)}}}, "could read"},

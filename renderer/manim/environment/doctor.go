@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/pbnjay/memory"
@@ -99,7 +100,19 @@ func environmentChecks(e *Environment) []Check {
 		fonts.Status, fonts.Found = Warn, "no fonts: text of your own scenes has no glyphs"
 		fonts.Do = "install some, such as DejaVu (package fonts-dejavu-core, dejavu-sans-fonts or ttf-dejavu)"
 	}
-	return append(checks, images, fonts)
+	return append(checks, images, fonts, readableCheck(e))
+}
+
+// readableCheck tells what of this machine other nodes' jobs can read, beside what is
+// the system's.
+func readableCheck(e *Environment) Check {
+	own := slices.DeleteFunc(slices.Clone(e.Prefixes), func(p string) bool {
+		return slices.ContainsFunc([]string{"/usr", "/bin", "/lib", "/lib64"}, func(system string) bool { return within(p, system) })
+	})
+	if len(own) == 0 {
+		return Check{"readable", OK, "other nodes' jobs can read the system's programs only", ""}
+	}
+	return Check{"readable", OK, "other nodes' jobs can read all in " + strings.Join(own, ", ") + ", beside the system's programs", ""}
 }
 
 func triedManim(version string) bool {

@@ -32,6 +32,7 @@ func TestDoctor(t *testing.T) {
 		{"all well", nil, "manim", OK, "Manim 0.22.0"},
 		{"encoder", nil, "encoder", OK, "no ffmpeg needed"},
 		{"sandbox", nil, "sandbox", OK, "own"},
+		{"what jobs read", nil, "readable", OK, "can read all in /"},
 		{"pillow 13", func(f *fake, _ string) { f.probe(with("images", false)) }, "images", Warn, "pip install 'pillow<13'"},
 		{"no fonts", func(f *fake, _ string) { f.probe(with("fonts", 0)) }, "fonts", Warn, "DejaVu"},
 		{"strange manim", func(f *fake, _ string) { f.probe(with("components", map[string]string{"manim": "1.0.0"})) }, "manim", Warn, "0.19 to 0.22"},
