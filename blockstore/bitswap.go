@@ -22,7 +22,8 @@ import (
 )
 
 // Bitswap is the [Exchange] between machines: the bitswap protocol on a libp2p
-// host that somebody else owns and closes. No other file knows of bitswap.
+// host that somebody else owns and closes. What peers send goes through an inbound
+// and a scanner, what is sent to them through an outbound; serving answers them.
 //
 // The messages, and the network that they go over, are boxo's. Asking and serving
 // are not: boxo's session may leave a block with a peer that promised it and went

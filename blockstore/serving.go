@@ -88,7 +88,7 @@ func newServing(ctx context.Context, send sendFunc, there func(peer.ID) bool, lo
 // hear takes what a peer wants, or wants no more. It does not wait.
 func (s *serving) hear(from peer.ID, msg message.BitSwapMessage) {
 	entries := msg.Wantlist()
-	if len(entries) == 0 {
+	if len(entries) == 0 && !msg.Full() {
 		return
 	}
 	slices.SortFunc(entries, func(a, b message.Entry) int { return cmp.Compare(b.Priority, a.Priority) })
