@@ -5,6 +5,7 @@ package manim
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"testing"
@@ -73,7 +74,7 @@ func TestAlike(t *testing.T) {
 		t.Fatal(err)
 	}
 	put := func(folder string, data []byte) []string {
-		name := path.Join(folder, "0.mp4")
+		name := path.Join(folder, "cell.mp4")
 		err := foreign.In().MkdirAll(folder, 0o700)
 		if err == nil {
 			err = foreign.In().WriteFile(name, data, 0o600)
@@ -128,4 +129,18 @@ func TestAlike(t *testing.T) {
 	gone.proc.Kill()
 	<-gone.done
 	look("one's own with an engine that is gone", renderer.ErrEnded, own...)
+}
+
+// TestLookPins: what is not to the letter what one's own encoder writes is no cell, even
+// if the right pictures come out of it; and a play has nothing of a cell but its packets.
+func TestLookPins(t *testing.T) {
+	python := os.Getenv("MESHNODE_PYTHON")
+	if python == "" {
+		t.Skip("MESHNODE_PYTHON names no Python with Manim")
+	}
+	cmd := exec.CommandContext(t.Context(), python, "testdata/strangers.py", t.TempDir())
+	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
 }

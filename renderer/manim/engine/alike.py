@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import av
 import numpy as np
 from PIL import Image
+
+from . import demux
 
 # What Manim's own tests take for equal: of 100,000 values, fewer than one may differ by more than one.
 TOLERANCE, ONE_IN = 1, 100_000
@@ -17,14 +19,14 @@ BLOCK = 16  # pixels, as wide and high as what an encoder works on
 NOISE = 20.0  # of 255: how far two encoders may be apart in a block, in the root of its mean square
 
 
-def difference(own: list[str], other: list[str]) -> str:
+def difference(own: list[str], other: list[str], encoder: dict[str, Any]) -> str:
     """What another rendering shows otherwise than one's own; "" if nothing. An error: one's own cannot be read."""
     if [Path(path).name for path in own] != [Path(path).name for path in other]:
         return f"{len(other)} files of other names"
     for mine, others in zip(own, other, strict=True):
-        lossy = not mine.endswith(".png") and _codec(mine) not in LOSSLESS
-        theirs = _pictures(others)
-        for number, picture in enumerate(_pictures(mine)):
+        lossy = not mine.endswith(".png") and _codec(mine, encoder) not in LOSSLESS
+        theirs = _pictures(others, encoder)
+        for number, picture in enumerate(_pictures(mine, encoder)):
             try:
                 that = next(theirs, None)
             except Exception as error:  # noqa: BLE001 - a stranger's file
@@ -43,17 +45,17 @@ def difference(own: list[str], other: list[str]) -> str:
     return ""
 
 
-def _codec(path: str) -> str:
-    with av.open(path) as source:
+def _codec(path: str, encoder: dict[str, Any]) -> str:
+    with demux.opened(path, encoder) as source:
         return source.streams.video[0].codec_context.name
 
 
-def _pictures(path: str) -> Iterator[np.ndarray]:
+def _pictures(path: str, encoder: dict[str, Any]) -> Iterator[np.ndarray]:
     if path.endswith(".png"):
-        with Image.open(path) as image:
+        with Image.open(path, formats=("PNG",)) as image:
             yield np.asarray(image.convert("RGBA"))
         return
-    with av.open(path) as source:
+    with demux.opened(path, encoder) as source:
         for frame in source.decode(video=0):
             yield frame.to_ndarray(format="rgba")
 

@@ -52,6 +52,17 @@ def options_for_part(encoder: dict[str, Any], frames: int, play_frames: int) -> 
     return options
 
 
+def add_stream(container: Any, encoder: dict[str, Any], options: dict[str, str]) -> Any:
+    """A stream of pictures in a file to write, with an encoder of one thread."""
+    stream = container.add_stream(
+        encoder["codec"], rate=Fraction(*encoder["rate"]), options={**options, "threads": "1"}
+    )
+    stream.pix_fmt = encoder["pixel_format"]
+    stream.width, stream.height = encoder["width"], encoder["height"]
+    stream.codec_context.thread_count = 1
+    return stream
+
+
 class VideoCell:
     """One video file: one thread of the encoder and a bit-exact muxer make it the same on every run and any number of
     cores. That thread is not the one that draws: where a core is idle, the next picture is drawn meanwhile.
@@ -79,15 +90,7 @@ class VideoCell:
         self._container = av.open(
             str(self._path), "w", format=encoder["container"], container_options={"fflags": "+bitexact"}
         )
-        stream = self._container.add_stream(
-            encoder["codec"],
-            rate=self._rate,
-            options={**options_for_part(encoder, frames, play_frames), "threads": "1"},
-        )
-        stream.pix_fmt = self._pixel_format
-        stream.width, stream.height = encoder["width"], encoder["height"]
-        stream.codec_context.thread_count = 1
-        self._stream = stream
+        self._stream = add_stream(self._container, encoder, options_for_part(encoder, frames, play_frames))
 
     def write(self, pixels: np.ndarray, repeat: int = 1) -> None:
         """Encode the picture repeat times. The caller may change pixels afterwards."""

@@ -295,7 +295,8 @@ class Hub:
                     look.fault(message["files"], spec, cell.frames, cell.images, self.folder),
                 )
             else:
-                reason, found = "unlike", alike.difference(message["own"], message["other"])
+                reason = "unlike"
+                found = alike.difference(message["own"], message["other"], spec["encoder"])
             walker.report({"t": "compared", "reason": reason if found else "", "text": found})
 
         self.spawn(run).comparing = True

@@ -25,6 +25,7 @@ from . import (
     PLAN_DIGESTS,
     assemble,
     content,
+    demux,
     digest,
     drawing,
     encode,
@@ -450,13 +451,16 @@ class Leader(hooks.Guide):
                 return files
 
     def _place_videos(self, writer: Any, cells: list[grid.Cell], files: dict[int, list[str]]) -> None:
-        assemble.check_headers(files)
+        encoder = self.walker.encoder
+        form = demux.own_form(encoder, self.walker.folder)
+        if files and assemble.check_headers(files, encoder) != form.headers:
+            raise RuntimeError("the cells come from an encoder that does not fit this computer's")
         of_play: dict[int, list[str]] = {}
         for cell in cells:
             of_play.setdefault(cell.play, []).extend(files[cell.index])
         for play, paths in of_play.items():
             target = Path(writer.partial_movie_files[play])
-            assemble.join(paths, target, self.walker.encoder)
+            assemble.join(paths, target, encoder, form)
             manim.logger.info(
                 f"Animation {play} : Partial movie file written in %(path)s", {"path": f"'{target}'"}
             )

@@ -3,67 +3,78 @@
 
 from __future__ import annotations
 
-import tempfile
+import struct
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
-import numpy as np
 from PIL import Image
 
-from .encode import VideoCell
-from .meter import Meter
+from . import demux
+
+PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def fault(paths: list[str], spec: dict[str, Any], frames: int, images: int, folder: Path) -> str:
     """What is wrong with the files of a cell; "" if nothing. All frames are decoded.
 
-    folder: where a film of one frame may be written, to see what headers one's own have.
+    folder: where a film of one frame may be written, to see what one's own are like.
     """
     encoder, pictures = spec["encoder"], spec["kind"] == "images"
-    headers = None if pictures else _headers(encoder, folder)
+    form = None if pictures else demux.own_form(encoder, folder)
+    names = [f"{number:08}.png" for number in range(images)] if pictures else [f"cell.{encoder['container']}"]
+    if len(paths) != len(names):
+        return f"{len(paths)} files, {len(names)} expected"
+    if [Path(path).name for path in paths] != names:
+        return "its files have other names"
     try:
-        if pictures:
-            return _images(paths, encoder, images)
-        if len(paths) != 1:
-            return f"{len(paths)} files in place of a film"
-        return _film(paths[0], encoder, headers, frames)
+        if form is None:
+            return _images(paths, encoder)
+        return _film(paths[0], encoder, form, frames)
     except Exception as error:  # noqa: BLE001 - a stranger's file
         return f"it cannot be decoded: {type(error).__name__}"
 
 
-def _images(paths: list[str], encoder: dict[str, Any], images: int) -> str:
-    if len(paths) != images:
-        return f"{len(paths)} pictures, {images} expected"
+def _images(paths: list[str], encoder: dict[str, Any]) -> str:
     for path in paths:
+        if found := _chunks(Path(path).read_bytes(), encoder):
+            return found
         with Image.open(path, formats=("PNG",)) as image:
-            if image.size != (encoder["width"], encoder["height"]):
-                return "a picture of another size"
             image.load()
     return ""
 
 
-def _headers(encoder: dict[str, Any], folder: Path) -> bytes | None:
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".look") as place:
-        cell = VideoCell(Path(place), 0, encoder, Meter())
-        cell.write(np.zeros((encoder["height"], encoder["width"], 4), np.uint8))
-        with av.open(cell.finish()[0]) as source:
-            return source.streams.video[0].codec_context.extradata
+def _chunks(data: bytes, encoder: dict[str, Any]) -> str:
+    """Whether there is more in a picture than its pixels: all else would reach who reads the user's pictures."""
+    at = len(PNG)
+    if data[:at] != PNG:
+        return "it is no PNG"
+    while at < len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind not in (b"IHDR", b"IDAT", b"IEND"):
+            return "a picture with more than pixels in it"
+        if kind == b"IHDR" and data[at + 8 : at + 8 + length] != struct.pack(
+            ">IIBBBBB", encoder["width"], encoder["height"], 8, 6, 0, 0, 0
+        ):
+            return "a picture of another size or kind"
+        at += 12 + length
+        if kind == b"IEND":
+            break
+    return "" if at == len(data) else "a picture with something behind it"
 
 
-def _film(path: str, encoder: dict[str, Any], headers: bytes | None, frames: int) -> str:
+def _film(path: str, encoder: dict[str, Any], form: demux.Form, frames: int) -> str:
     tick = 1 / Fraction(*encoder["rate"])
-    with av.open(path) as source:
+    with demux.opened(path, encoder) as source:
         if len(source.streams) != 1 or len(source.streams.video) != 1:
             return "it has not one stream of pictures"
         stream = source.streams.video[0]
-        if stream.codec_context.extradata != headers:
-            return "its headers are not those of the other parts"
+        if found := form.differs(demux.Form.of(stream)):
+            return f"it differs from the other parts: {found}"
         count = 0
         for frame in source.decode(stream):
-            if (frame.width, frame.height) != (encoder["width"], encoder["height"]):
-                return "its pictures are of another size"
+            if (frame.width, frame.height, frame.format.name) != (form.width, form.height, form.pixel_format):
+                return "its pictures are of another size or kind"
             if count == frames:
                 return f"more than {frames} frames"
             if frame.pts is None or round(frame.pts * stream.time_base / tick) != count:

@@ -13,7 +13,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from engine import assemble, encode
+from engine import assemble, demux, encode
 from engine.meter import Meter
 
 WIDTH, HEIGHT, FRAMES = 426, 240, 48
@@ -73,16 +73,21 @@ def main() -> int:
             1 + i: [cell(folder_of, 1 + i, encoder, frames[at : at + length], FRAMES)]
             for i, at in enumerate(range(0, FRAMES, length))
         }
-        assemble.check_headers({0: [whole], **parts})
+        assemble.check_headers({0: [whole], **parts}, encoder)
         target = folder_of / "play.mp4"
-        assemble.join([path for paths in parts.values() for path in paths], target, encoder)
+        assemble.join(
+            [path for paths in parts.values() for path in paths],
+            target,
+            encoder,
+            demux.own_form(encoder, folder),
+        )
         got = psnr(str(target), frames)
         if got < wanted - 0.5:
             print(f"cut every {length} frames: {got:.2f} dB, the whole has {wanted:.2f} dB")
             bad = 1
     encoder["options"] = {"crf": "18"}
     try:
-        assemble.check_headers({0: [whole], 1: [cell(folder, 1, encoder, frames[:9], 9)]})
+        assemble.check_headers({0: [whole], 1: [cell(folder, 1, encoder, frames[:9], 9)]}, encoder)
     except RuntimeError:
         return bad
     print("cells of two encoders were taken for one film")
