@@ -41,8 +41,8 @@ type Renderer interface {
 	Sandbox(ctx context.Context) (tier string, err error)
 
 	// Warm starts an idle engine of an environment for jobs of that trust, so that
-	// the next Take of it is quick; it takes the place of an idle one of another
-	// environment. It does not wait.
+	// the next Take of it is quick. There are few at a time, of the environments that
+	// were used last. It does not wait.
 	Warm(trust Trust, env string)
 
 	// Take returns an engine of an environment for one job, warm if there is one.

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/pbnjay/memory"
@@ -42,10 +44,10 @@ type Renderer struct {
 	urgent bool                  // in tests: Foreign engines keep their priority
 	memory *sandbox.Budget       // of all Foreign engines
 
-	mu     sync.Mutex           // guards what follows
-	envs   []installed          // in the order of Environments
-	tests  map[string]*selfTest // by environment
-	idle   map[renderer.Trust]*starting
+	mu     sync.Mutex                     // guards what follows
+	envs   []installed                    // in the order of Environments
+	tests  map[string]*selfTest           // by environment
+	idle   map[renderer.Trust][]*starting // one of an environment, that used last at the end
 	closed bool
 	starts sync.WaitGroup
 }
@@ -58,7 +60,7 @@ type tier struct {
 
 // New returns the renderer. It starts nothing yet.
 func New(cfg Config) *Renderer {
-	r := &Renderer{cfg: cfg, idle: make(map[renderer.Trust]*starting), tests: make(map[string]*selfTest)}
+	r := &Renderer{cfg: cfg, idle: make(map[renderer.Trust][]*starting), tests: make(map[string]*selfTest)}
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	if total := memory.TotalMemory(); total > 0 {
 		r.memory = sandbox.NewBudget(mostOf(total))
@@ -93,7 +95,7 @@ func (r *Renderer) Sandbox(ctx context.Context) (string, error) {
 	}
 	r.Warm(renderer.Foreign, first.id)
 	r.mu.Lock()
-	s := r.idle[renderer.Foreign]
+	s := r.idleOf(renderer.Foreign, first.id)
 	r.mu.Unlock()
 	if s == nil {
 		return string(t.name), nil // taken already, or the renderer is closed
@@ -147,27 +149,50 @@ type starting struct {
 	err    error
 }
 
+// maxIdle is how many environments have an idle engine for jobs of a trust: those used
+// last. Such an engine takes some 80 MiB.
+const maxIdle = 2
+
+// idleOf returns the idle engine of an environment, nil if there is none. r.mu is held.
+func (r *Renderer) idleOf(trust renderer.Trust, env string) *starting {
+	for _, s := range r.idle[trust] {
+		if s.env == env {
+			return s
+		}
+	}
+	return nil
+}
+
+// remove takes an engine off the idle ones, if it is among them. r.mu is held.
+func (r *Renderer) remove(trust renderer.Trust, s *starting) {
+	r.idle[trust] = slices.DeleteFunc(r.idle[trust], func(other *starting) bool { return other == s })
+}
+
 // Warm starts an idle engine unless there is one. It does not wait.
 func (r *Renderer) Warm(trust renderer.Trust, env string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	other := r.idle[trust]
-	if r.closed || other != nil && other.env == env {
+	if r.closed {
 		return
 	}
-	if other != nil {
-		r.discard(other)
+	if s := r.idleOf(trust, env); s != nil {
+		r.remove(trust, s)
+		r.idle[trust] = append(r.idle[trust], s)
+		return
+	}
+	if idle := r.idle[trust]; len(idle) == maxIdle {
+		oldest := idle[0]
+		r.remove(trust, oldest)
+		r.discard(oldest)
 	}
 	s := &starting{env: env, done: make(chan struct{})}
-	r.idle[trust] = s
+	r.idle[trust] = append(r.idle[trust], s)
 	r.starts.Go(func() {
 		defer close(s.done)
 		s.engine, s.err = r.start(r.ctx, trust, env, defaultHashSeed)
 		if s.err != nil {
 			r.mu.Lock()
-			if r.idle[trust] == s {
-				delete(r.idle, trust)
-			}
+			r.remove(trust, s)
 			r.mu.Unlock()
 			if r.ctx.Err() == nil {
 				r.cfg.Log.Debug("no warm engine", "err", s.err)
@@ -187,12 +212,8 @@ func (r *Renderer) Take(ctx context.Context, trust renderer.Trust, env string) (
 
 func (r *Renderer) take(ctx context.Context, trust renderer.Trust, env string) (*engine, error) {
 	r.mu.Lock()
-	s := r.idle[trust]
-	if s != nil && s.env == env {
-		delete(r.idle, trust)
-	} else {
-		s = nil
-	}
+	s := r.idleOf(trust, env)
+	r.remove(trust, s)
 	r.mu.Unlock()
 	if s != nil {
 		select {
@@ -223,10 +244,10 @@ func (r *Renderer) discard(s *starting) {
 func (r *Renderer) Close() error {
 	r.mu.Lock()
 	r.closed = true
-	for trust, s := range r.idle {
-		delete(r.idle, trust)
+	for _, s := range slices.Concat(slices.Collect(maps.Values(r.idle))...) {
 		r.discard(s)
 	}
+	clear(r.idle)
 	r.mu.Unlock()
 	r.stop()
 	r.starts.Wait()
