@@ -191,7 +191,7 @@ func (s *Scheduler) startChecks(j *openJob) {
 		if !ok {
 			return
 		}
-		exact := j.cells[cell].alike
+		exact := j.cells[cell].alike || j.manifest.Need.Strict // that wants what is equal
 		c.turn = true
 		c.running = append(c.running, check{cell, j.mine.outputs[cell], exact, s.now})
 		s.do(Check{Job: j.id, Cell: cell, Output: j.mine.outputs[cell], Exact: exact})

@@ -69,8 +69,12 @@ func newReferee(t *testing.T, trust Trust, secret string, cells int, peers ...jo
 
 // newSubmitter returns one of whose job nothing is rendered.
 func newSubmitter(t *testing.T, submit Submit, cells int, peers ...job.PeerID) *referee {
+	return newSubmitterOf(t, job.Need{Renderer: "synthetic", Version: "1", Fingerprint: "f"}, submit, cells, peers...)
+}
+
+func newSubmitterOf(t *testing.T, need job.Need, submit Submit, cells int, peers ...job.PeerID) *referee {
 	m := &job.Manifest{
-		V: job.Version, Submitter: "self", Name: "Scene", Need: job.Need{Renderer: "synthetic", Version: "1", Fingerprint: "f"},
+		V: job.Version, Submitter: "self", Name: "Scene", Need: need,
 		Assets: job.CIDOf(nil), Width: 16, Height: 16, FPS: 1, CellFrames: 1, Plays: []job.Play{{Frames: uint32(cells)}},
 	}
 	_, id, err := m.Block()
@@ -244,6 +248,33 @@ func TestEvidence(t *testing.T) {
 		}
 		if j := r.find(r.job); !j.revoked("liar") || j.out("keeper") || j.open != cells-1 {
 			t.Errorf("%s: the liar counts, or the keeper does not; %d cells are open", how, j.open)
+		}
+	}
+}
+
+// With --strict the bytes of all that work on a job must be equal, also of who says that
+// his computer is of another kind; but then he may be honest, and is not accused.
+func TestStrictChecksAreExact(t *testing.T) {
+	for _, strict := range []bool{false, true} {
+		need := job.Need{Renderer: "synthetic", Version: "1", Fingerprint: "f", SelfTest: "same", Strict: strict}
+		r := newSubmitterOf(t, need, Submit{Trust: TrustOpen, Secret: []byte("a secret")}, 4)
+		r.step(PeerJoined{"other", &job.Advert{V: job.Version, Slots: 1, Speed: 1, Sandbox: "full", Environments: []job.Environment{
+			{Renderer: "synthetic", Version: "1", Fingerprint: "another", SelfTest: "same"},
+		}}})
+		for i := range uint32(4) {
+			r.render(i, "other", "")
+		}
+		checks := taken[Check](r)
+		if len(checks) == 0 {
+			t.Fatal("nothing is checked")
+		}
+		if c := checks[0]; c.Exact != strict {
+			t.Errorf("strict %v: a check is exact: %v", strict, c.Exact)
+		} else {
+			r.step(Checked{Job: r.job, Cell: c.Cell, Output: c.Output, Verdict: Wrong, Own: job.CIDOf([]byte("own")), Size: 1})
+		}
+		if a := taken[Accuse](r); len(a) > 0 || !r.find(r.job).revoked("other") {
+			t.Errorf("strict %v: accused %+v, revoked: %v", strict, a, r.find(r.job).revoked("other"))
 		}
 	}
 }
