@@ -13,9 +13,13 @@ import (
 // comparison is what is known of the pictures of two self-tests.
 type comparison struct {
 	a, b  job.CID
+	from  job.PeerID // has the second
 	known bool
+	lacks bool  // from did not give the pictures
 	err   error // why the one is not like the other; nil: it is
 }
+
+func (c *comparison) underWay() bool { return !c.known && !c.lacks }
 
 // maxComparisons bounds them; there are as many as pairs of environments that
 // differ, which are few in any mesh.
@@ -69,35 +73,63 @@ func (s *Scheduler) maySuit(a *job.Advert, n job.Need) error {
 	return nil
 }
 
-// compare has the pictures of environments of the same program compared, unless
-// they are equal or that has been done. from has those of the second.
+// compare has the pictures of environments of the same program compared, unless they are
+// equal or that has been done: of one peer, which has those of the second, one pair after
+// the other.
 func (s *Scheduler) compare(of, with []job.Environment, from job.PeerID) {
+	if slices.ContainsFunc(s.comparisons, func(c *comparison) bool { return c.from == from && c.underWay() }) {
+		return // the others follow; see compared
+	}
 	for _, e := range of {
 		for _, o := range with {
 			if e.Renderer != o.Renderer || e.Version != o.Version || e.Equals(o.Need()) ||
 				e.Pictures == "" || o.Pictures == "" || e.Pictures == o.Pictures || s.comparison(e.Pictures, o.Pictures) != nil {
 				continue
 			}
-			if len(s.comparisons) >= maxComparisons {
-				s.comparisons = slices.Delete(s.comparisons, 0, 1)
-			}
-			s.comparisons = append(s.comparisons, &comparison{a: e.Pictures, b: o.Pictures})
+			s.keepComparison(&comparison{a: e.Pictures, b: o.Pictures, from: from})
 			s.do(Compare{e.Pictures, o.Pictures, from})
+			return
 		}
 	}
 }
 
-// compared takes what a comparison has shown. One that was not to be had is made
-// again when the peer is met again.
+// keepComparison takes a new one. A peer may say each time that it has other pictures:
+// where there are too many, the oldest goes of the peer that has the most.
+func (s *Scheduler) keepComparison(c *comparison) {
+	s.comparisons = append(s.comparisons, c)
+	if len(s.comparisons) <= maxComparisons {
+		return
+	}
+	of, most := make(map[job.PeerID]int), 0
+	for _, o := range s.comparisons {
+		of[o.from]++
+		most = max(most, of[o.from])
+	}
+	oldest := slices.IndexFunc(s.comparisons, func(o *comparison) bool { return of[o.from] == most })
+	s.comparisons = slices.Delete(s.comparisons, oldest, oldest+1)
+}
+
+// compared takes what a comparison has shown, and makes the next one of that peer. One
+// that was not to be had is made again when the peer is met again.
 func (s *Scheduler) compared(ev Compared) {
 	c := s.comparison(ev.A, ev.B)
-	switch {
-	case c == nil:
-	case errors.Is(ev.Err, job.ErrCompare):
-		s.comparisons = slices.DeleteFunc(s.comparisons, func(other *comparison) bool { return other == c })
-	default:
-		c.known, c.err = true, ev.Err
+	if c == nil {
+		return
 	}
+	c.known, c.lacks, c.err = true, false, ev.Err
+	if errors.Is(ev.Err, job.ErrCompare) {
+		c.known, c.lacks, c.err = false, true, nil
+	}
+	if p := s.peer(c.from); p != nil && p.connected() {
+		s.compare(s.advert.Environments, p.advert.Environments, p.id)
+	}
+}
+
+// compareAgain forgets which pictures were not to be had, of those that a peer has.
+func (s *Scheduler) compareAgain(has []job.Environment) {
+	s.comparisons = slices.DeleteFunc(s.comparisons, func(c *comparison) bool {
+		return c.lacks && slices.ContainsFunc(has, func(e job.Environment) bool { return e.Pictures == c.a || e.Pictures == c.b })
+	})
 }
 
 // Compared returns how many pairs of environments have been compared.

@@ -4,6 +4,7 @@ package scheduler
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -107,5 +108,71 @@ func TestPeopleAreToldOfLikeness(t *testing.T) {
 	}
 	if again, equal := told("b"), told("d"); len(again)+len(equal) != 0 {
 		t.Errorf("then they are told %q and %q", again, equal)
+	}
+}
+
+// TestCompareOneByOne: a peer that says again and again that it has other pictures has one
+// of them fetched at a time, and does not have those of others forgotten.
+func TestCompareOneByOne(t *testing.T) {
+	ours, honest := environment("ours"), environment("honest")
+	s := New(Config{Self: "a"})
+	s.Step(0, Resources{advertOf(ours)})
+	s.Step(0, PeerJoined{"honest", advertOf(honest)})
+	s.Step(0, Compared{ours.Pictures, honest.Pictures, nil})
+	underWay, made := Compare{}, 0
+	take := func(actions []Action) {
+		for _, c := range only[Compare](actions) {
+			if underWay.From != "" {
+				t.Fatal("two comparisons of one peer are under way")
+			}
+			underWay = c
+			made++
+		}
+	}
+	for i := range 2 * maxComparisons {
+		take(s.Step(0, PeerJoined{"evil", advertOf(environment(fmt.Sprint("a", i)), environment(fmt.Sprint("b", i)))}))
+		if i%2 == 0 {
+			done := underWay
+			underWay = Compare{}
+			take(s.Step(0, Compared{done.A, done.B, nil}))
+		}
+	}
+	if n := len(s.comparisons); n != maxComparisons {
+		t.Errorf("%d comparisons are kept", n)
+	}
+	if made < maxComparisons {
+		t.Errorf("only %d were made", made)
+	}
+	if s.like(ours.Pictures, honest.Pictures) != nil {
+		t.Error("what another peer draws is forgotten")
+	}
+}
+
+// TestCompareAll: all environments of a peer are compared, one after the other, also after
+// one that was not to be had.
+func TestCompareAll(t *testing.T) {
+	ours := environment("ours")
+	s := New(Config{Self: "a"})
+	s.Step(0, Resources{advertOf(ours)})
+	theirs := []job.Environment{environment("1"), environment("2"), environment("3")}
+	actions := s.Step(0, PeerJoined{"b", advertOf(theirs...)})
+	for i, e := range theirs {
+		if got, want := only[Compare](actions), (Compare{ours.Pictures, e.Pictures, "b"}); !slices.Equal(got, []Compare{want}) {
+			t.Fatalf("comparison %d: %v; want %v", i, got, want)
+		}
+		var err error
+		if i == 1 {
+			err = job.ErrCompare
+		}
+		actions = s.Step(0, Compared{ours.Pictures, e.Pictures, err})
+	}
+	if got := only[Compare](actions); len(got) != 0 {
+		t.Errorf("then %v", got)
+	}
+	if n := s.Compared(); n != 2 {
+		t.Errorf("%d are known", n)
+	}
+	if got := only[Compare](s.Step(0, PeerJoined{"b", advertOf(theirs...)})); len(got) != 1 || got[0].B != theirs[1].Pictures {
+		t.Errorf("when it is met again, %v", got)
 	}
 }

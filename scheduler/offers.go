@@ -22,7 +22,7 @@ func (s *Scheduler) called(from job.PeerID, c *job.Call) {
 
 // offer takes a job that another node offers, from itself or relayed.
 func (s *Scheduler) offer(m job.Signed, o *job.Offer) {
-	if s.ended(o.Job) != nil {
+	if s.ended(o.Job) != nil || s.misled(m.From) {
 		return
 	}
 	if j := s.find(o.Job); j != nil {
@@ -90,9 +90,12 @@ func (s *Scheduler) manifestFetched(ev ManifestFetched) {
 			return false
 		case ev.Manifest.Submitter == o.signed.From && ev.Manifest.Nonce == o.offer.Nonce:
 			found = o
+		default: // who offers what is not a job of his has signed that it is
+			s.misleaders = append(s.misleaders, misleader{o.signed.From, s.now + s.times.Forgive})
 		}
-		return true // who offers another node's job is not listened to
+		return true
 	})
+	s.misleaders = s.misleaders[max(0, len(s.misleaders)-maxMisleaders):]
 	if s.find(ev.Job) != nil {
 		return
 	}
@@ -116,6 +119,19 @@ func (s *Scheduler) manifestFetched(ev ManifestFetched) {
 	if found.missed != "" {
 		s.miss(found.missed)
 	}
+}
+
+// misleader is a peer that has offered another's job, or something that is none: for a
+// while nobody asks for the manifests of what it offers.
+type misleader struct {
+	peer  job.PeerID
+	until time.Duration
+}
+
+// misled reports whether a peer's offers are not listened to.
+func (s *Scheduler) misled(by job.PeerID) bool {
+	s.misleaders = slices.DeleteFunc(s.misleaders, func(m misleader) bool { return s.now >= m.until })
+	return slices.ContainsFunc(s.misleaders, func(m misleader) bool { return m.peer == by })
 }
 
 // openOffered opens an offered job whose manifest is here, or returns nil: nobody

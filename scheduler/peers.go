@@ -53,6 +53,7 @@ func (s *Scheduler) peerJoined(ev PeerJoined) {
 	s.silentAt = min(s.silentAt, s.now+s.times.TTL)
 	s.forgetStatus()
 	if p.advert != nil {
+		s.compareAgain(p.advert.Environments)
 		s.compare(s.advert.Environments, p.advert.Environments, p.id)
 	}
 	s.forgetRates()
@@ -168,8 +169,9 @@ func (s *Scheduler) name(id job.PeerID) string {
 // render any more are given back.
 func (s *Scheduler) resources(a *job.Advert) {
 	s.advert = *a
+	s.compareAgain(a.Environments)
 	for _, p := range s.peers.list {
-		if p.advert != nil && !p.left {
+		if p.connected() {
 			s.compare(a.Environments, p.advert.Environments, p.id)
 		}
 	}

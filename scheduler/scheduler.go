@@ -81,6 +81,7 @@ const (
 	maxAdoptRank  = 10                     // after so many steps anybody adopts
 	smallMesh     = 8                      // peers up to which everything heard is looked at at once
 	largeMesh     = 32                     // peers above which claims are repeated less often
+	maxMisleaders = 256                    // authors of offers of what is no job of theirs
 	maxPulls      = 4                      // pulls under way, while they are answered
 	maxPause      = 250 * time.Millisecond // between looks for work in a large mesh
 	forever       = time.Duration(math.MaxInt64)
@@ -101,11 +102,12 @@ type Scheduler struct {
 	wake time.Duration // earliest moment at which something is due
 	out  []Action
 
-	peers   directory[peer]
-	plans   []*planning // own jobs not offered yet
-	offered []*offered  // offers whose manifest is not here yet
-	jobs    []*openJob  // in order of arrival
-	over    []ended     // oldest first
+	peers      directory[peer]
+	plans      []*planning // own jobs not offered yet
+	offered    []*offered  // offers whose manifest is not here yet
+	misleaders []misleader // oldest first
+	jobs       []*openJob  // in order of arrival
+	over       []ended     // oldest first
 
 	comparisons []*comparison // oldest first
 	standings   []standing    // by peer id
