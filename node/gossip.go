@@ -50,7 +50,7 @@ func (n *Node) listener(kinds []job.Kind) func(job.PeerID, []byte) p2p.Verdict {
 		if !n.hears(msg) {
 			return p2p.Accept // others may
 		}
-		if !n.talk.may(from, msg.Msg.Kind(), time.Now()) || !n.offerEvent(scheduler.Received{Signed: msg}) {
+		if !n.talk.may(from, msg.Msg, time.Now()) || !n.offerEvent(scheduler.Received{Signed: msg}) {
 			return p2p.Ignore
 		}
 		return p2p.Accept
@@ -72,6 +72,9 @@ func (n *Node) answer(ctx context.Context, from job.PeerID, data []byte) ([]byte
 		n.post(scheduler.Received{Signed: msg})
 		return nil, nil
 	case job.KindSplit, job.KindPull:
+		if !n.talk.may(from, msg.Msg, time.Now()) {
+			return nil, fmt.Errorf("node: %s asks too often", from.Short())
+		}
 		reply := make(chan []byte, 1)
 		id := n.asked.add(reply)
 		defer n.asked.take(id)

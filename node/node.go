@@ -182,6 +182,7 @@ func (n *Node) Close() error {
 // followPeers turns what the network says into events.
 func (n *Node) followPeers() {
 	for ev := range n.parts.Network.Events() {
+		n.talk.connects(ev.Peer, ev.Kind != p2p.Left)
 		if ev.Kind == p2p.Left {
 			n.post(scheduler.PeerLeft{Peer: ev.Peer})
 			n.log.Info("peer left", "peer", n.nameOf(ev.Peer))

@@ -85,14 +85,18 @@ func (s *Scheduler) pull(p *peer) {
 	s.ask(p.id, "", pull, 4*s.times.Answer) // a State is large, and nothing waits for it
 }
 
-// state answers a Pull.
+// state answers a Pull, with what is surely too much if there is too much: the node leaves
+// out what does not fit.
 func (s *Scheduler) state(id uint64, from job.PeerID, pull *job.Pull) {
 	known := make(map[job.ID]job.Known, len(pull.Known))
 	for _, k := range pull.Known {
 		known[k.Job] = k
 	}
 	var facts []job.Signed
+	room := job.MaxState
 	add := func(from job.PeerID, msg job.Message, raw []byte) {
+		const least = 128 // bytes of any envelope; this node's own are not there yet
+		room -= max(len(raw), least)
 		facts = append(facts, job.Signed{From: from, Msg: msg, Raw: raw})
 	}
 	for _, e := range s.over {
@@ -101,6 +105,9 @@ func (s *Scheduler) state(id uint64, from job.PeerID, pull *job.Pull) {
 		}
 	}
 	for _, j := range s.jobs {
+		if room < 0 {
+			break
+		}
 		k := known[j.id]
 		if k.Over {
 			s.miss(from)
@@ -122,7 +129,7 @@ func (s *Scheduler) state(id uint64, from job.PeerID, pull *job.Pull) {
 		for _, c := range s.claims(j) {
 			add(s.self, &c, nil)
 		}
-		for i := range uint32(len(j.cells)) {
+		for i := uint32(0); i < uint32(len(j.cells)) && room >= 0; i++ {
 			if j.cells[i].collected && !k.All || k.Cells.Has(i) {
 				continue
 			}

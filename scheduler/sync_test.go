@@ -66,3 +66,30 @@ func TestPullsUnanswered(t *testing.T) {
 		t.Errorf("%d of %d peers are asked in the minute in which they answer", len(asked), peers+1)
 	}
 }
+
+// TestStateIsBounded: of the facts of a large job no more are gathered than a State can
+// have, but enough that the node sees that there are more.
+func TestStateIsBounded(t *testing.T) {
+	const cells, size = 20_000, 300
+	m := testManifest("b", 0, 1, 0)
+	m.Plays = []job.Play{{Frames: cells}}
+	_, id, err := m.Block()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(Config{Self: "a"})
+	s.Step(0, PeerJoined{"b", &job.Advert{}})
+	s.Step(0, Received{job.Signed{From: "b", Msg: &job.Offer{Job: id}}})
+	s.Step(0, ManifestFetched{Job: id, Manifest: m})
+	for i := range uint32(cells) {
+		s.Step(0, Received{job.Signed{From: "b", Msg: &job.Done{Job: id, Cell: i, Output: testOutput(id, i), Size: 1}, Raw: make([]byte, size)}})
+	}
+	facts := only[ReplyState](s.Step(0, Asked{1, job.Signed{From: "c", Msg: &job.Pull{}}}))[0].Facts
+	if bytes := len(facts) * size; bytes <= job.MaxState || bytes > job.MaxState+job.MaxState/10 {
+		t.Errorf("%d facts of %d bytes are gathered", len(facts), size)
+	}
+	last := []job.Known{{Job: id, Cells: job.Ranges{{A: 0, B: cells - 10}}}}
+	if facts := only[ReplyState](s.Step(0, Asked{2, job.Signed{From: "c", Msg: &job.Pull{Known: last}}}))[0].Facts; len(facts) != 11 {
+		t.Errorf("%d facts about an offer and 10 cells", len(facts))
+	}
+}
