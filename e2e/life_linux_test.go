@@ -109,6 +109,28 @@ func TestPause(t *testing.T) {
 	}
 }
 
+// A node that is paused while it renders for others ends all processes of their scenes.
+func TestPauseEndsEngines(t *testing.T) {
+	m := houseOf(t)
+	paused := m.computers[2]
+	m.atRest()
+	idle := paused.below()
+	p := m.computers[0].publish(append([]string{"--slots", "0"}, slowArgs...)...)
+	eventually(t, renderTime, "it renders", func() bool { return paused.below() > idle && paused.held() > 0 })
+	if a := paused.do("pause"); a.code != 0 {
+		t.Fatalf("exit code %d: %s", a.code, a.err)
+	}
+	eventually(t, endTime, "the engine is gone", func() bool { return paused.below() <= idle })
+	if len(m.computers[0].openJobs()) == 0 {
+		t.Error("the job was over before")
+	}
+	if a := paused.do("resume"); a.code != 0 {
+		t.Fatalf("exit code %d: %s", a.code, a.err)
+	}
+	p.interrupt()
+	p.code()
+}
+
 // publish without a node starts one, which ends by itself; a second publish
 // meanwhile joins it; the film is opened as Manim would.
 func TestPublishStartsANode(t *testing.T) {

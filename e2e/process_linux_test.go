@@ -68,6 +68,12 @@ func strays(of []int) []process {
 	})
 }
 
+// below returns how many processes the node has below it.
+func (c *computer) below() int {
+	of := []int{c.node.Process.Pid}
+	return len(processes()) - len(strays(of)) - len(of)
+}
+
 // countProcesses returns how many have all those arguments.
 func countProcesses(args ...string) int {
 	n := 0
