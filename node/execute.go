@@ -48,7 +48,10 @@ func (n *Node) execute(a scheduler.Action) {
 	case scheduler.Fetch:
 		n.collect(a)
 	case scheduler.Assemble:
-		n.toPublication(a.Job, func(p *publication) { deliver(p.cells, a.Cells) })
+		n.toPublication(a.Job, func(p *publication) {
+			p.work.setMakers(a.From)
+			deliver(p.cells, a.Cells)
+		})
 		n.toFinish(a.Job, a.Cells)
 	case scheduler.Release:
 		n.release(a.Job)
@@ -65,6 +68,10 @@ func (n *Node) execute(a scheduler.Action) {
 			n.forgetResults(a.Job)
 			n.accuse(a)
 		})
+	case scheduler.Disgrace:
+		if err := n.results.disown(a.Peer); err != nil {
+			n.log.Warn("results of a peer that lies are not forgotten", "peer", n.nameOf(a.Peer), "err", err)
+		}
 	case scheduler.Tell:
 		n.log.Info(a.Text, "job", a.Job.Short())
 		n.toPublication(a.Job, func(p *publication) { p.emit(Event{Event: "note", Text: a.Text}) })

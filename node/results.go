@@ -43,6 +43,9 @@ type result struct {
 	Size   uint64  `json:"size"`             // bytes of its files
 	Script string  `json:"script,omitempty"` // of jobs of this node: names the script
 	Used   uint64  `json:"used"`             // rises with each use
+
+	// Of jobs of this node: who has rendered it, if it was not checked; "": this node.
+	By job.PeerID `json:"by,omitempty"`
 }
 
 const resultsPrefix = "result/"
@@ -154,6 +157,20 @@ func (r *results) oldest(over int) []resultKey {
 	}
 	slices.SortFunc(keys, func(a, b resultKey) int { return cmp.Compare(r.kept[a].Used, r.kept[b].Used) })
 	return keys[:max(over, len(keys)/10)]
+}
+
+// disown drops what a peer has rendered for jobs of this node.
+func (r *results) disown(by job.PeerID) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var changes []Record
+	for k, one := range r.kept {
+		if one.By == by {
+			delete(r.kept, k)
+			changes = append(changes, Record{Key: k.record()})
+		}
+	}
+	return r.records.Write(changes...)
 }
 
 // forget drops results.

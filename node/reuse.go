@@ -97,7 +97,7 @@ func (n *Node) reuse(ctx context.Context, id job.ID, m *job.Manifest, keys []job
 		switch {
 		case !ok:
 		case n.stillThere(ctx, one, uint64(outputLimit(m, uint32(i)))):
-			cached = append(cached, scheduler.Cached{Cell: uint32(i), Output: one.Output, Size: one.Size})
+			cached = append(cached, scheduler.Cached{Cell: uint32(i), Output: one.Output, Size: one.Size, From: one.By})
 			used[key] = one
 		case ctx.Err() == nil:
 			gone = append(gone, key)
@@ -148,7 +148,8 @@ func (n *Node) rememberResults(w *work, m *job.Manifest, made map[job.Key]result
 	}
 }
 
-// keepResults remembers the cells of a film: what had to be checked has been.
+// keepResults remembers the cells of a film: what had to be checked has been. Who has
+// rendered the others is remembered with them, as it may be found out later.
 func (n *Node) keepResults(ctx context.Context, w *work, cells map[uint32]job.CID) {
 	made := make(map[job.Key]result, len(cells))
 	var man *job.Manifest
@@ -159,7 +160,7 @@ func (n *Node) keepResults(ctx context.Context, w *work, cells map[uint32]job.CI
 		}
 		if set, err := job.DecodeFileSet(block); err == nil {
 			m, key, script := w.keyOf(cell)
-			man, made[key] = m, result{Output: output, Size: set.Size(), Script: script}
+			man, made[key] = m, result{Output: output, Size: set.Size(), Script: script, By: w.makerOf(cell)}
 		}
 	}
 	n.rememberResults(w, man, made)
@@ -193,6 +194,21 @@ func (w *work) setKeys(keys []job.Key, script string) {
 	w.cellsMu.Lock()
 	defer w.cellsMu.Unlock()
 	w.keys, w.script = keys, script
+}
+
+// setMakers notes who has rendered the cells of a job of this node, those of other nodes
+// that were not checked.
+func (w *work) setMakers(from map[uint32]job.PeerID) {
+	w.cellsMu.Lock()
+	defer w.cellsMu.Unlock()
+	w.makers = from
+}
+
+// makerOf returns who has rendered a cell; "": this node, or it was checked.
+func (w *work) makerOf(cell uint32) job.PeerID {
+	w.cellsMu.Lock()
+	defer w.cellsMu.Unlock()
+	return w.makers[cell]
 }
 
 // keyOf returns the key of a cell, zero if it has none.

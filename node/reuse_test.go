@@ -110,6 +110,25 @@ func TestReuseElsewhere(t *testing.T) {
 	a.drewOnly()
 	b.drewOnly(0, 1, 2, 3, 4, 5)
 
+	// All of it is known to be of the other node, unless it was checked; also the second
+	// time. If that is found out, it is gone.
+	byOther := func() (n int) {
+		for _, one := range first.results.kept {
+			if one.By == second.self {
+				n++
+			}
+		}
+		return n
+	}
+	of := byOther()
+	a.publish(first, req, path, keyed)
+	if a.drewOnly(); of < 4 || byOther() != of {
+		t.Errorf("%d results of 6 are known to be of the other node, and then %d", of, byOther())
+	}
+	if err := first.results.disown(second.self); err != nil || byOther() != 0 {
+		t.Errorf("%d results of a liar are kept: %v", byOther(), err)
+	}
+
 	// The submitter has lost what it had.
 	a.forget(first)
 	m.wait("the other node to be free", func() bool { return len(second.Jobs()) == 0 })

@@ -44,10 +44,11 @@ type work struct {
 
 	cellsMu  sync.Mutex // guards what follows; taken after mu
 	cells    map[uint32]*rendering
-	outputs  map[uint32]job.CID // of the cells that are here
-	believes bool               // what peers render of it, unchecked
-	keys     []job.Key          // of the cells; nil: their outputs are not remembered
-	script   string             // of a job of this node; see scriptOf
+	outputs  map[uint32]job.CID    // of the cells that are here
+	makers   map[uint32]job.PeerID // see setMakers
+	believes bool                  // what peers render of it, unchecked
+	keys     []job.Key             // of the cells; nil: their outputs are not remembered
+	script   string                // of a job of this node; see scriptOf
 }
 
 // workOn returns the node's part in a job, made on first use.

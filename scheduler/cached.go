@@ -17,7 +17,11 @@ func (s *Scheduler) keepCached(j *openJob, cached []Cached) {
 	var cells []uint32
 	for _, c := range cached {
 		if int(c.Cell) < len(j.cells) && !j.cells[c.Cell].collected {
-			s.note(j, c.Cell, &done{peer: s.self, output: c.Output, size: c.Size})
+			d := done{peer: s.self, output: c.Output, size: c.Size}
+			if c.From != "" && j.meet(c.From) != nil { // it counts as long as that peer is not found out
+				d.peer, j.mine.checks.found[c.Cell] = c.From, passed
+			}
+			s.note(j, c.Cell, &d)
 			cells = append(cells, c.Cell)
 		}
 	}

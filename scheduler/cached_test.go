@@ -34,7 +34,7 @@ func TestCachedBySubmitter(t *testing.T) {
 	m, id := cachedJob(t)
 	s := New(Config{Self: m.Submitter})
 	s.Step(0, Resources{Advert: &job.Advert{Slots: 8, Speed: 1}})
-	out := s.Step(0, Submit{Job: id, Manifest: m, LocalSlots: 8, Cached: []Cached{{1, "one", 1}, {2, "two", 1}, {99, "none", 1}}})
+	out := s.Step(0, Submit{Job: id, Manifest: m, LocalSlots: 8, Cached: []Cached{{Cell: 1, Output: "one", Size: 1}, {Cell: 2, Output: "two", Size: 1}, {Cell: 99, Output: "none", Size: 1}}})
 	var drawn []uint32
 	for _, r := range actions[Render](out) {
 		drawn = append(drawn, r.Cell)
@@ -54,6 +54,44 @@ func TestCachedBySubmitter(t *testing.T) {
 	}
 }
 
+// What a peer has rendered for an earlier job is not checked again, but goes as all else
+// that it has rendered when it is found out; also after a restart.
+func TestCachedOfLiar(t *testing.T) {
+	const cells = 4
+	for _, restart := range []bool{false, true} {
+		cached := []Cached{{Cell: 0, Output: job.CIDOf([]byte("0")), Size: 1, From: "liar"}, {Cell: 1, Output: job.CIDOf([]byte("1")), Size: 1}}
+		r := newSubmitter(t, Submit{Trust: TrustKnown, Secret: []byte("a secret"), Cached: cached}, cells, "liar", "b")
+		r.render(2, "liar", "")
+		r.render(3, "b", "")
+		if restart {
+			r.Scheduler, r.done = New(Config{Self: "self"}), nil
+			r.take(r.Restore(0, r.records))
+			r.meetAll([]job.PeerID{"liar", "b"})
+			r.step(Prepared{Job: r.job})
+		}
+		j := r.find(r.job)
+		for range 2 {
+			for _, c := range taken[Check](r) {
+				v := Right
+				if c.Cell < 2 {
+					t.Errorf("cell %d of an earlier job is checked", c.Cell)
+				} else if j.cells[c.Cell].from == "liar" {
+					v = Wrong
+				}
+				r.step(Checked{Job: r.job, Cell: c.Cell, Output: c.Output, Verdict: v, Own: job.CIDOf([]byte("own")), Size: 1})
+			}
+		}
+		if d := taken[Disgrace](r); len(d) != 1 || d[0].Peer != "liar" || j.cells[0].collected || !j.cells[1].collected {
+			t.Errorf("disgraced %+v, or the cells of the earlier job are not as they should be", d)
+		}
+		r.render(0, "b", "again")
+		r.answer(Right, "")
+		if made := taken[Assemble](r); len(made) != 1 || len(made[0].From) != 0 {
+			t.Errorf("assembled %+v", made)
+		}
+	}
+}
+
 // A job all of which is there is no matter of others.
 func TestAllCached(t *testing.T) {
 	m, id := cachedJob(t)
@@ -61,7 +99,7 @@ func TestAllCached(t *testing.T) {
 	s.Step(0, Resources{Advert: &job.Advert{Slots: 8, Speed: 1}})
 	s.Step(0, Plan{Nonce: m.Nonce, Need: m.Need})
 	s.Step(0, PeerJoined{Peer: "other", Advert: &job.Advert{Slots: 1, Environments: []job.Environment{{Renderer: m.Need.Renderer, Version: m.Need.Version, Fingerprint: m.Need.Fingerprint}}, Sandbox: "x"}})
-	out := s.Step(0, Submit{Job: id, Manifest: m, LocalSlots: 8, Cached: []Cached{{0, "a", 1}, {1, "b", 1}, {2, "c", 1}, {3, "d", 1}}})
+	out := s.Step(0, Submit{Job: id, Manifest: m, LocalSlots: 8, Cached: []Cached{{Cell: 0, Output: "a", Size: 1}, {Cell: 1, Output: "b", Size: 1}, {Cell: 2, Output: "c", Size: 1}, {Cell: 3, Output: "d", Size: 1}}})
 	if len(actions[Assemble](out)) != 1 || len(actions[Render](out)) > 0 || len(said[*job.Offer](out)) > 0 {
 		t.Errorf("it does %+v", out)
 	}
@@ -75,7 +113,7 @@ func TestCachedByWorker(t *testing.T) {
 	s.Step(0, PeerJoined{Peer: m.Submitter, Advert: &job.Advert{}})
 	offer := &job.Offer{Job: id, Nonce: m.Nonce}
 	s.Step(0, Received{job.Signed{From: m.Submitter, Msg: offer, Raw: []byte("offer")}})
-	out := s.Step(0, ManifestFetched{Job: id, Manifest: m, Cached: []Cached{{2, "two", 7}, {99, "none", 1}}})
+	out := s.Step(0, ManifestFetched{Job: id, Manifest: m, Cached: []Cached{{Cell: 2, Output: "two", Size: 7}, {Cell: 99, Output: "none", Size: 1}}})
 	words := said[*job.Done](out)
 	if len(words) != 1 || words[0].Cell != 2 || words[0].Output != "two" || words[0].Size != 7 {
 		t.Fatalf("it says %+v", words)
@@ -85,7 +123,7 @@ func TestCachedByWorker(t *testing.T) {
 	if written < 0 || written > told {
 		t.Errorf("Done is action %d, what it rests on is written by action %d", told, written)
 	}
-	if again := actions[Release](s.Step(0, ManifestFetched{Job: "unknown", Manifest: m, Cached: []Cached{{0, "x", 1}}})); len(again) != 1 {
+	if again := actions[Release](s.Step(0, ManifestFetched{Job: "unknown", Manifest: m, Cached: []Cached{{Cell: 0, Output: "x", Size: 1}}})); len(again) != 1 {
 		t.Error("what is pinned for a job that nobody offers stays pinned")
 	}
 }

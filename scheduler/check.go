@@ -36,6 +36,7 @@ const (
 	unchecked found = iota
 	right
 	uncheckable // this node cannot find it out
+	passed      // in an earlier job: it is of a peer, of whose cells enough were checked then
 )
 
 // check is a check that is under way.
@@ -67,7 +68,7 @@ func (c *checks) place(cell uint32, peer job.PeerID, output job.CID) uint64 {
 // toCheck notes a collected cell of a peer among those that may be checked.
 func (s *Scheduler) toCheck(j *openJob, cell uint32) {
 	from := j.cells[cell].from
-	if j.mine.checks.trust == TrustMine || from == s.self || from == "" {
+	if j.mine.checks.trust == TrustMine || j.mine.checks.found[cell] == passed || from == s.self || from == "" {
 		return
 	}
 	m := j.meet(from)

@@ -273,6 +273,6 @@ func (s *Scheduler) finishHere(j *openJob) {
 	}
 	if len(cells) == len(j.cells) {
 		k.assembling = true
-		s.do(Tell{j.id, fmt.Sprintf("all %d cells are here", len(cells))}, Assemble{j.id, cells})
+		s.do(Tell{j.id, fmt.Sprintf("all %d cells are here", len(cells))}, Assemble{Job: j.id, Cells: cells})
 	}
 }

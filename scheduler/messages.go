@@ -274,7 +274,9 @@ func (s *Scheduler) addDone(j *openJob, cell uint32, d done) bool {
 	}
 	if d.peer != s.self {
 		s.renderedByOther(j, cell)
-		s.stop(j, cell)
+		if !j.own() || !j.mine.onlyHere(cell) {
+			s.stop(j, cell)
+		}
 	}
 	return true
 }

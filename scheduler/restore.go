@@ -128,7 +128,7 @@ func (s *Scheduler) restorePart(j *openJob, sub string, r *Record) {
 				cell.from = s.self
 			}
 			cell.word, cell.alike = c.Word, c.Alike
-			j.mine.checks.found[c.Cell] = min(c.Found, uncheckable)
+			j.mine.checks.found[c.Cell] = min(c.Found, passed)
 			s.toCheck(j, c.Cell)
 		}
 	}

@@ -173,6 +173,7 @@ type Cached struct {
 	Cell   uint32
 	Output job.CID
 	Size   uint64
+	From   job.PeerID // of a job of this node: who rendered it, if it was not checked then; "": this node
 }
 
 // Class says what a failure means for the next try.
@@ -297,10 +298,13 @@ type (
 		From []job.PeerID
 	}
 	// Assemble says that all cells of a job of this node are collected; or, after
-	// Finish, that those of another's are here: a film is made of them alone.
+	// Finish, that those of another's are here: a film is made of them alone. From says
+	// who has rendered those of a job of this node that other nodes have, but for what
+	// was found right.
 	Assemble struct {
 		Job   job.ID
 		Cells map[uint32]job.CID
+		From  map[uint32]job.PeerID
 	}
 	// Release says that this node is done with a job: its engine ends, its
 	// blocks are unpinned.
@@ -334,6 +338,9 @@ type (
 		Word        []byte
 		Output, Own job.CID
 	}
+	// Disgrace says that a peer was found out: whatever it has rendered for jobs of this
+	// node is not to be taken for others.
+	Disgrace struct{ Peer job.PeerID }
 	// Tell is news of a job for people: a peer refused, a peer lost, a range
 	// adopted.
 	Tell struct {
@@ -389,4 +396,5 @@ func (RenderAlone) action()   {}
 func (Fail) action()          {}
 func (Sick) action()          {}
 func (Accuse) action()        {}
+func (Disgrace) action()      {}
 func (Tell) action()          {}

@@ -229,11 +229,14 @@ func (s *Scheduler) collect(j *openJob) {
 	s.startChecks(j)
 	if j.open == 0 && j.work.ready && !s.awaitsChecks(j) { // after a restart its plan is made again first
 		m.assembling = true
-		cells := make(map[uint32]job.CID, len(j.cells))
-		for i, c := range m.outputs {
-			cells[uint32(i)] = c
+		a := Assemble{j.id, make(map[uint32]job.CID, len(j.cells)), make(map[uint32]job.PeerID)}
+		for i := range uint32(len(j.cells)) {
+			a.Cells[i] = m.outputs[i]
+			if from := j.cells[i].from; from != s.self && m.checks.found[i] != right {
+				a.From[i] = from
+			}
 		}
-		s.do(Assemble{j.id, cells})
+		s.do(a)
 		return
 	}
 	if j.open > 0 {
@@ -384,6 +387,7 @@ func (s *Scheduler) fetchFailed(ev FetchFailed) {
 		}
 		const reason = "its output is not what was asked for"
 		if by, word := d.author(); by != s.self { // who has a copy has not looked at it
+			s.disgrace(by)
 			s.revokeFor(j, by, reason)
 			s.do(Accuse{Peer: by, Job: j.id, Cell: ev.Cell, Reason: reason, Word: word})
 		}

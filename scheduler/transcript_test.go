@@ -641,6 +641,8 @@ func (st *stage) write(n *actor, a Action) {
 		text = fmt.Sprintf("fail %s: %s", st.piece(a.Job).name, a.Reason)
 	case Accuse:
 		text = fmt.Sprintf("accuse %s of %s %d", a.Peer, st.piece(a.Job).name, a.Cell)
+	case Disgrace:
+		text = fmt.Sprintf("disgrace %s", a.Peer)
 	case Tell:
 		text = fmt.Sprintf("tell %s: %s", st.piece(a.Job).name, a.Text)
 	}

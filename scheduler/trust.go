@@ -128,8 +128,9 @@ func (s *Scheduler) stand(peer job.PeerID, good uint32) bool {
 	return true
 }
 
-// disgrace forgets what speaks for a peer.
+// disgrace forgets what speaks for a peer, and what it has rendered.
 func (s *Scheduler) disgrace(peer job.PeerID) {
+	s.do(Disgrace{peer})
 	if i, ok := search(s.standings, peer, func(p standing) job.PeerID { return p.peer }); ok {
 		s.standings = slices.Delete(s.standings, i, i+1)
 		s.do(Persist{Key: standingKey(peer)})

@@ -301,6 +301,10 @@ func (n *node) execute(a scheduler.Action) {
 		if o := s.byID[a.Peer]; o == nil || o.Liar == "" {
 			s.fail("blame", "node %d accuses %s, which does not lie: cell %d: %s", n.Number, s.name(a.Peer), a.Cell, a.Reason)
 		}
+	case scheduler.Disgrace:
+		if o := s.byID[a.Peer]; o == nil || o.Liar == "" {
+			s.fail("blame", "node %d takes %s for a liar, which it is not", n.Number, s.name(a.Peer))
+		}
 	case scheduler.Tell:
 		n.tell("says: %s", a.Text)
 	default:
