@@ -134,11 +134,11 @@ func (n *Node) lookAt(w *work, cell uint32, output job.CID) error {
 func (n *Node) lookOnce(r *work, cell uint32, output job.CID) error {
 	ctx, cancel := context.WithTimeout(r.ctx, lookTime)
 	defer cancel()
-	if _, err := n.parts.Renderer.Sandbox(ctx); ctx.Err() != nil {
-		return fmt.Errorf("%w: %v", errNotLooked, err)
-	} else if err != nil {
-		n.tellUnlooked(r, err)
-		return fmt.Errorf("no sandbox to look at it: %w", err)
+	if _, err := n.parts.Renderer.Sandbox(ctx); err != nil {
+		if ctx.Err() == nil {
+			n.tellUnlooked(r, err)
+		}
+		return fmt.Errorf("%w: no sandbox: %v", errNotLooked, err)
 	}
 	engine, err := n.engineOf(ctx, r)
 	if err != nil {
