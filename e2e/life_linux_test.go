@@ -116,11 +116,15 @@ func TestPauseEndsEngines(t *testing.T) {
 	m.atRest()
 	idle := paused.below()
 	p := m.computers[0].publish(append([]string{"--slots", "0"}, slowArgs...)...)
-	eventually(t, renderTime, "it renders", func() bool { return paused.below() > idle && paused.held() > 0 })
+	eventually(t, renderTime, "it renders", func() bool { return len(paused.below()) > len(idle) && paused.held() > 0 })
 	if a := paused.do("pause"); a.code != 0 {
 		t.Fatalf("exit code %d: %s", a.code, a.err)
 	}
-	eventually(t, endTime, "the engine is gone", func() bool { return paused.below() <= idle })
+	eventually(t, endTime, "the engine is gone, which was idle before", func() bool {
+		now := paused.below()
+		gone := func(id int) bool { return !slices.Contains(now, id) }
+		return len(now) <= len(idle) && slices.ContainsFunc(idle, gone)
+	})
 	if len(m.computers[0].openJobs()) == 0 {
 		t.Error("the job was over before")
 	}

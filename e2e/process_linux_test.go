@@ -68,10 +68,17 @@ func strays(of []int) []process {
 	})
 }
 
-// below returns how many processes the node has below it.
-func (c *computer) below() int {
-	of := []int{c.node.Process.Pid}
-	return len(processes()) - len(strays(of)) - len(of)
+// below returns the ids of the processes that the node has below it.
+func (c *computer) below() []int {
+	node := c.node.Process.Pid
+	others := strays([]int{node})
+	var ids []int
+	for _, p := range processes() {
+		if p.id != node && !slices.ContainsFunc(others, func(o process) bool { return o.id == p.id }) {
+			ids = append(ids, p.id)
+		}
+	}
+	return ids
 }
 
 // countProcesses returns how many have all those arguments.
