@@ -64,7 +64,8 @@ func Seal(by Signer, msg Message) (Signed, error) {
 }
 
 // Open decodes, validates and verifies an envelope, and the Grant inside a Claim, or
-// the Done inside that of a copy. It does not know whether the author had the right to say what it says.
+// the Done inside that of a copy. It does not know whether the author had the right to
+// say what it says.
 func Open(v Verifier, raw []byte) (Signed, error) {
 	s, err := open(v, raw)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -297,26 +298,37 @@ func TestSceneError(t *testing.T) {
 	m.forgotten()
 }
 
-func TestFailingCellFailsTheJob(t *testing.T) {
-	m := newMesh(t)
+// A cell that fails on all nodes fails the job. One that fails on all others is rendered
+// by the submitter, though it was to render nothing.
+func TestFailingCell(t *testing.T) {
 	fail := func(_ *job.Manifest, cell uint32) error {
 		if cell == 3 {
 			return errors.New("exit status 9: no such texture")
 		}
 		return nil
 	}
-	submitter := m.add(&synthetic.Renderer{}, 1)
-	for range 3 {
-		m.add(&synthetic.Renderer{Fail: fail}, 1)
+	for name, its := range map[string]func(*job.Manifest, uint32) error{"everywhere": fail, "elsewhere": nil} {
+		t.Run(name, func(t *testing.T) {
+			m := newMesh(t)
+			submitter := m.add(&synthetic.Renderer{Fail: its}, 1)
+			for range 3 {
+				m.add(&synthetic.Renderer{Fail: fail}, 1)
+			}
+			m.settle()
+			req, _ := m.scene(demo, 0)
+			var got events
+			submitter.Publish(t.Context(), req, got.add)
+			last := got.last()
+			if its == nil {
+				if here := slices.IndexFunc(last.Nodes, func(f NodeFrames) bool { return f.Self }); last.Event != "finished" || here < 0 || last.Nodes[here].Frames != 5 {
+					t.Fatalf("ended with %+v", last)
+				}
+			} else if last.Kind != FailedRender || !strings.Contains(last.Text, "no such texture") {
+				t.Fatalf("ended with %+v", last)
+			}
+			m.forgotten()
+		})
 	}
-	m.settle()
-	req, _ := m.scene(demo, 0)
-	var got events
-	submitter.Publish(t.Context(), req, got.add)
-	if last := got.last(); last.Kind != FailedRender || !bytes.Contains([]byte(last.Text), []byte("no such texture")) {
-		t.Fatalf("ended with %+v", last)
-	}
-	m.forgotten()
 }
 
 func TestRefusesOthersWithoutSandbox(t *testing.T) {
