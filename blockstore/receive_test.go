@@ -12,6 +12,7 @@ import (
 	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multihash"
 
 	"meshnode/job"
@@ -44,9 +45,16 @@ func FuzzReceive(f *testing.F) {
 			return
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
 		one := &fetch{ctx: ctx, events: make(chan event, 1)}
-		b := &Bitswap{fetches: map[*fetch]bool{one: true}, serving: newServing(ctx, nil, nil, nothing{}, nil)}
+		send := func(_ context.Context, _ peer.ID, msg message.BitSwapMessage) error {
+			if len(msg.Blocks())+len(msg.Haves()) > 0 {
+				t.Errorf("answered with %d blocks and %d promises, where there is nothing", len(msg.Blocks()), len(msg.Haves()))
+			}
+			return nil
+		}
+		there := func(peer.ID) bool { return true }
+		b := &Bitswap{fetches: map[*fetch]bool{one: true}, serving: newServing(ctx, send, there, nothing{}, nil)}
+		defer func() { cancel(); b.serving.close() }()
 		receiver{b}.ReceiveMessage(ctx, "peer", m)
 		select {
 		case ev := <-one.events:
