@@ -77,8 +77,7 @@ func (n *Node) Storage() *Storage {
 }
 
 // OpenStorage opens the store of a home on which no node runs, of the mesh that the
-// home has joined; it fails with ErrInUse
-// where one does, and keeps nodes away until it is closed.
+// home has joined; it fails with ErrInUse where one does, and keeps nodes away until it is closed.
 func OpenStorage(dir string) (*Storage, error) {
 	if _, err := os.Stat(dir); err != nil {
 		return nil, fmt.Errorf("node: no store: %w: name the home of a node with --home", err)

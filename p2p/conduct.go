@@ -129,9 +129,7 @@ func (c *conducts) mayAdvertise(id peer.ID, now time.Time) bool {
 // waitToAsk spends one request, as soon as that is within the rate of its peer.
 func (c *conducts) waitToAsk(ctx context.Context, id peer.ID) error {
 	for !c.mayAsk(id, time.Now()) {
-		select {
-		case <-time.After(time.Second / requestRate):
-		case <-ctx.Done():
+		if pause(ctx, time.Second/requestRate); ctx.Err() != nil {
 			return ctx.Err()
 		}
 	}

@@ -136,7 +136,7 @@ func (s *Scheduler) nextCheck(j *openJob) (cell uint32, ok bool) {
 			if c.found[d.cell] != unchecked || s.checking(j, d.cell) {
 				continue
 			}
-			if k := slices.IndexFunc(c.retries, func(r retry) bool { return r.cell == d.cell }); k < 0 || s.due(c.retries[k].after) {
+			if k := ofCell(c.retries, d.cell); k < 0 || s.due(c.retries[k].after) {
 				return d.cell, true
 			}
 		}
@@ -314,7 +314,7 @@ func (s *Scheduler) foundOut(j *openJob, ev Checked, exact bool) {
 // taken.
 func (s *Scheduler) notChecked(j *openJob, ev Checked) {
 	c := &j.mine.checks
-	k := slices.IndexFunc(c.retries, func(r retry) bool { return r.cell == ev.Cell })
+	k := ofCell(c.retries, ev.Cell)
 	if k < 0 {
 		k = len(c.retries)
 		c.retries = append(c.retries, retry{cell: ev.Cell})

@@ -102,7 +102,7 @@ func (s *Scheduler) failedBy(j *openJob, peer job.PeerID, cell uint32, reason st
 		if peer == s.self || j.mine.reason == "" {
 			j.mine.reason = reason
 		}
-		if k := slices.IndexFunc(j.mine.here, func(r retry) bool { return r.cell == cell }); k >= 0 && peer == s.self {
+		if k := ofCell(j.mine.here, cell); k >= 0 && peer == s.self {
 			r := &j.mine.here[k]
 			r.tries++
 			r.after = s.now + s.times.Retry
@@ -203,7 +203,7 @@ func (s *Scheduler) renderOnlyHere(j *openJob, cell uint32, why string) {
 
 // onlyHere reports whether a cell only counts if this node renders it.
 func (m *submission) onlyHere(cell uint32) bool {
-	return slices.ContainsFunc(m.here, func(r retry) bool { return r.cell == cell })
+	return ofCell(m.here, cell) >= 0
 }
 
 // tryHere renders cells of a job of this node here that nobody else can: and those that

@@ -109,7 +109,7 @@ func (s *Scheduler) keepCopy(j *openJob, i uint32, from []job.PeerID) {
 	if len(k.fetches) >= maxKeeps || slices.ContainsFunc(k.fetches, func(f fetch) bool { return f.cell == i }) {
 		return
 	}
-	if n := slices.IndexFunc(k.retries, func(r retry) bool { return r.cell == i }); n < 0 && len(k.retries) >= maxFetches || n >= 0 && s.now < k.retries[n].after {
+	if n := ofCell(k.retries, i); n < 0 && len(k.retries) >= maxFetches || n >= 0 && s.now < k.retries[n].after {
 		return
 	}
 	for _, d := range j.cells[i].done {
@@ -169,7 +169,7 @@ func (s *Scheduler) dropCopies(j *openJob, by job.PeerID) {
 func (s *Scheduler) notKept(j *openJob, cell uint32, output job.CID, here bool) {
 	k := &j.keep
 	k.fetches = slices.DeleteFunc(k.fetches, func(f fetch) bool { return f.cell == cell })
-	n := slices.IndexFunc(k.retries, func(r retry) bool { return r.cell == cell })
+	n := ofCell(k.retries, cell)
 	if n < 0 {
 		n = len(k.retries)
 		k.retries = append(k.retries, retry{cell: cell, first: s.now})

@@ -61,6 +61,11 @@ type retry struct {
 	after time.Duration
 }
 
+// ofCell returns the place of a cell's tries; < 0: there were none.
+func ofCell(retries []retry, cell uint32) int {
+	return slices.IndexFunc(retries, func(r retry) bool { return r.cell == cell })
+}
+
 func (s *Scheduler) plan(ev Plan) {
 	if s.planning(ev.Nonce) == nil {
 		s.plans = append(s.plans, &planning{nonce: ev.Nonce, need: ev.Need, calledAt: s.now, callAt: s.now})
@@ -340,7 +345,7 @@ func (s *Scheduler) fetchFailed(ev FetchFailed) {
 	if j == nil || j.cells[ev.Cell].collected {
 		return
 	}
-	k := slices.IndexFunc(j.mine.retries, func(r retry) bool { return r.cell == ev.Cell })
+	k := ofCell(j.mine.retries, ev.Cell)
 	if k < 0 {
 		k = len(j.mine.retries)
 		j.mine.retries = append(j.mine.retries, retry{cell: ev.Cell})

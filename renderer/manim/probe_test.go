@@ -10,8 +10,9 @@ import (
 	"meshnode/renderer/sandbox"
 )
 
-// Where jobs could read the code of a private mesh, none of them runs.
-func TestSecretFile(t *testing.T) {
+// boxing returns a renderer with a sandbox, and an environment of it.
+func boxing(t *testing.T) (*Renderer, installed) {
+	t.Helper()
 	r := realRenderer(t)
 	env, err := r.first()
 	if err != nil {
@@ -20,6 +21,12 @@ func TestSecretFile(t *testing.T) {
 	if tier := r.probe(env); tier.err != nil {
 		t.Skip(tier.err)
 	}
+	return r, env
+}
+
+// Where jobs could read the code of a private mesh, none of them runs.
+func TestSecretFile(t *testing.T) {
+	_, env := boxing(t)
 	for dir, shown := range map[string]bool{"/usr/share": true, env.Prefixes[0]: true, t.TempDir(): false} {
 		r := realRenderer(t)
 		r.tier = onceValue[tier]{}
@@ -33,14 +40,7 @@ func TestSecretFile(t *testing.T) {
 
 // A tier in which the interpreter does not start does not hold.
 func TestInterpreterMustStart(t *testing.T) {
-	r := realRenderer(t)
-	env, err := r.first()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if tier := r.probe(env); tier.err != nil {
-		t.Skip(tier.err)
-	}
+	r, env := boxing(t)
 	r.tier = onceValue[tier]{}
 	env.Python = "/bin/false"
 	if tier := r.probe(env); tier.name != sandbox.None {

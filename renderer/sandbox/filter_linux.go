@@ -182,8 +182,8 @@ func filter(m machine, hostFiles, poller bool) []unix.SockFilter {
 		}
 	}
 
-	for _, c := range epollByName {
-		if poller {
+	if poller {
+		for _, c := range epollByName {
 			p.block(m.number(c), program{{Code: unix.BPF_RET | unix.BPF_K, K: retAllow}})
 		}
 	}

@@ -18,9 +18,9 @@ type Runtime struct {
 	// under the same paths inside, and under those that links lead to.
 	ReadOnly []string
 
-	// Secret are host folders, or single files, that nothing in ReadOnly may contain: at least the
-	// node's home. A runtime may lie below one of them. Probe tries to read
-	// them. The user's home folder is always one, and so are those in it that keep
+	// Secret are host folders, or single files, that nothing in ReadOnly may
+	// contain: at least the node's home. A runtime may lie below one of them. Probe
+	// tries to read them. The user's home folder is always one, and so are those in it that keep
 	// keys, settings or documents.
 	Secret []string
 

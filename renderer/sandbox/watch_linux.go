@@ -57,8 +57,10 @@ func (b *boxedProc) watch(end func(error), done <-chan struct{}) {
 		} else if free, err := freeBytes(b.scratch); err == nil && free < diskFloor/2 {
 			end(ErrDisk)
 		}
-		if look%looksPerSearch == 0 || sum(family, residentSize) > b.limits.Memory/2 {
+		resident := sum(family, residentSize)
+		if look%looksPerSearch == 0 || resident > b.limits.Memory/2 {
 			family = descendants(b.pid)
+			resident = sum(family, residentSize)
 			if b.tier == Basic && sum(family[1:], tasks) > int64(b.limits.Processes) { // but the supervisor
 				end(ErrProcesses)
 			}
@@ -67,11 +69,11 @@ func (b *boxedProc) watch(end func(error), done <-chan struct{}) {
 		// Forks share most of what they hold, so their resident sizes add up to
 		// several times the truth. The proportional ones are right, but slow.
 		most := b.limits.Memory - buffers
-		if sum(family, residentSize) > most && sum(family, proportionalSize) > most {
+		if resident > most && sum(family, proportionalSize) > most {
 			end(ErrMemory)
 		}
 		beside := buffers + b.inMemory()
-		if b.limits.Shared.exceeded(b, beside+sum(family, residentSize), func() int64 { return beside + sum(family, proportionalSize) }) {
+		if b.limits.Shared.exceeded(b, beside+resident, func() int64 { return beside + sum(family, proportionalSize) }) {
 			end(ErrMemory)
 		}
 		if b.limits.CPU > 0 && time.Duration(sum(family, processorTime)) >= b.limits.CPU {
