@@ -250,6 +250,38 @@ func TestHostSimultaneousDial(t *testing.T) {
 	}
 }
 
+// libp2p tells of a connection a moment after it has it. Who wants the peer in
+// between is not told that it has gone.
+func TestHostWantsThePeerThatJustCame(t *testing.T) {
+	a, b := started(t, p2p.Config{Mesh: "m"}), started(t, p2p.Config{Mesh: "m"})
+	b.Answer(func(context.Context, job.PeerID, []byte) ([]byte, error) { return []byte("x"), nil })
+	id, err := peer.Decode(string(b.Self()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	release := make(chan struct{})
+	for range 20 { // libp2p tells in any order: some of these come before the host
+		a.LibP2P().Network().Notify(&network.NotifyBundle{ConnectedF: func(network.Network, network.Conn) { <-release }})
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := b.Connect(deadline(t), a.Addrs()[0]); err != nil {
+			t.Error(err)
+		}
+	})
+	eventually(t, "a connection", func() bool { return a.LibP2P().Network().Connectedness(id) == network.Connected })
+	wg.Go(func() {
+		if err := a.Connect(deadline(t), b.Addrs()[0]); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := a.Request(deadline(t), b.Self(), nil); err != nil {
+		t.Error(err)
+	}
+	close(release)
+	wg.Wait()
+}
+
 // Gossipsub gives up a peer whose streams break again and again, while the
 // connection stands. The host notices, and makes a new one.
 func TestHostRepairsGossip(t *testing.T) {

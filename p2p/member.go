@@ -80,6 +80,15 @@ func (h *Host) memberLocked(id peer.ID) *member {
 	return m
 }
 
+// ofConnectedLocked returns the member that a connected peer is, nil if it is none.
+// libp2p has a connection for a moment before meet hears of it.
+func (h *Host) ofConnectedLocked(id peer.ID) *member {
+	if m, ok := h.members[id]; ok || !h.connected(id) {
+		return m
+	}
+	return h.memberLocked(id)
+}
+
 // nudge has a peer's state looked at again.
 func (h *Host) nudge(id peer.ID) {
 	h.mu.Lock()
@@ -240,11 +249,11 @@ func (h *Host) part(m *member) bool {
 func (h *Host) waitJoined(ctx context.Context, id peer.ID) error {
 	for {
 		h.mu.Lock()
-		m, ok := h.members[id]
-		joined, refused := ok && m.joined, ok && !m.refused.IsZero()
+		m := h.ofConnectedLocked(id)
+		var joined, refused bool
 		var changed chan struct{}
-		if ok {
-			changed = m.changed
+		if m != nil {
+			joined, refused, changed = m.joined, !m.refused.IsZero(), m.changed
 		}
 		h.mu.Unlock()
 		switch {
@@ -252,7 +261,7 @@ func (h *Host) waitJoined(ctx context.Context, id peer.ID) error {
 			return nil
 		case refused || h.gate.refuses(id):
 			return fmt.Errorf("%w: %s", ErrMesh, id)
-		case !ok:
+		case m == nil:
 			return fmt.Errorf("%w: %s closed the connection", ErrUnreachable, id)
 		}
 		select {

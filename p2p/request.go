@@ -120,9 +120,9 @@ func (h *Host) Request(ctx context.Context, to job.PeerID, data []byte) ([]byte,
 
 func (h *Host) requestSlot(ctx context.Context, id peer.ID) (release func(), err error) {
 	h.mu.Lock()
-	m, ok := h.members[id]
+	m := h.ofConnectedLocked(id)
 	h.mu.Unlock()
-	if !ok {
+	if m == nil {
 		return nil, fmt.Errorf("%w: %s closed the connection", ErrUnreachable, id)
 	}
 	select {
