@@ -155,7 +155,7 @@ func (n *Node) standStill(cause error, undone []scheduler.Event) (records map[st
 			if n.parts.Records.Write(Record{probeKey, now}) != nil {
 				continue
 			}
-			records, err := n.schedulersRecords()
+			records, err := n.parts.Records.Read("job/")
 			if err != nil {
 				n.log.Error("records not read", "err", err)
 				continue

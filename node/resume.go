@@ -87,7 +87,7 @@ type leftJob struct {
 // findLeft reads what was left, and gets it ready to go on: publications for jobs of
 // this node, the store, and the works.
 func (n *Node) findLeft(ctx context.Context) (*left, error) {
-	jobs, err := n.schedulersRecords()
+	jobs, err := n.parts.Records.Read("job/")
 	if err != nil {
 		return nil, err
 	}
@@ -131,17 +131,6 @@ func (n *Node) findLeft(ctx context.Context) (*left, error) {
 		return nil, err
 	}
 	return l, errors.Join(n.findRequests(l), n.finishLeft(l.open))
-}
-
-// schedulersRecords reads what the scheduler has left on disk.
-func (n *Node) schedulersRecords() (map[string][]byte, error) {
-	records, err := n.parts.Records.Read("job/")
-	if err != nil {
-		return nil, err
-	}
-	standings, err := n.parts.Records.Read(scheduler.StandingPrefix)
-	maps.Copy(records, standings)
-	return records, err
 }
 
 // keepOnly frees the blocks of jobs that are over, and has those at hand that were

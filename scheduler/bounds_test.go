@@ -125,7 +125,7 @@ func TestStrangers(t *testing.T) {
 func TestRecords(t *testing.T) {
 	r := &Record{
 		V: job.Version, Job: &JobRecord{Offer: job.Offer{Job: "j", Roster: []job.Member{{Peer: "a"}}}, Manifest: []byte{3}, Raw: []byte{1}, LocalSlots: 2, Revoked: []RevokedRecord{{"b", "why"}}},
-		Claims: []ClaimRecord{{job.Range{A: 1, B: 2}, 3, []byte{4}}}, Cells: []CellRecord{{Cell: 1, Output: "c", Size: 2, Gen: 3, From: "d", Found: right, Alike: true, Word: []byte{5}}}, Good: 5,
+		Claims: []ClaimRecord{{job.Range{A: 1, B: 2}, 3, []byte{4}}}, Cells: []CellRecord{{Cell: 1, Output: "c", Size: 2, Gen: 3, From: "d", Found: right, Alike: true, Word: []byte{5}}},
 	}
 	b, err := r.Encode()
 	if err != nil {

@@ -96,13 +96,13 @@ func (s *Scheduler) notToCheck(j *openJob, cell uint32) {
 // renders, it is only guessed how many it will be in the end: not all are checked yet
 // that may have to be, so that few are in vain.
 func (s *Scheduler) sampleOf(j *openJob, m *member, parties int) []drawn {
-	n, good := len(m.drawn), s.goodOf(m.id)
+	n := len(m.drawn)
 	trust := j.mine.checks.trust
 	if j.open == 0 {
-		return m.drawn[:trust.quota(n, good)]
+		return m.drawn[:trust.quota(n)]
 	}
 	end := max(n+s.heldBy(j, m.id).cells, len(j.cells)/parties)
-	quota := trust.quota(end, good)
+	quota := trust.quota(end)
 	share := float64(quota) / float64(end)
 	k := 0
 	for k < min(n, quota) && float64(m.drawn[k].place) < share*(1<<64) {
@@ -299,7 +299,7 @@ func (s *Scheduler) foundOut(j *openJob, ev Checked, exact bool) {
 	s.lostCollected(j, cells) // first: after a crash the same cell is checked again
 	s.takeDrawn(j, ev)
 	for _, l := range liars {
-		s.disgrace(l.peer)
+		s.do(Disgrace{l.peer})
 		s.revokeFor(j, l.peer, fmt.Sprintf("cell %d is not what the scene draws here (%s)", ev.Cell, firstLine(ev.Reason)))
 	}
 	for _, l := range liars { // who draws a little differently may be honest
@@ -334,20 +334,5 @@ func (s *Scheduler) notChecked(j *openJob, ev Checked) {
 	s.lostCollected(j, []uint32{ev.Cell})
 	if s.takeDrawn(j, ev); !j.cells[ev.Cell].collected {
 		s.renderOnlyHere(j, ev.Cell, "what others render of it cannot be checked")
-	}
-}
-
-// commendAll notes the good work of those who have rendered a job that is over.
-func (s *Scheduler) commendAll(j *openJob) {
-	for _, m := range j.members.list {
-		cells := uint32(0)
-		for _, d := range m.drawn {
-			if j.mine.checks.found[d.cell] == right {
-				cells++
-			}
-		}
-		if !m.out {
-			s.commend(m.id, cells)
-		}
 	}
 }

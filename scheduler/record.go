@@ -18,7 +18,6 @@ import (
 //	job/<id>/claims            Claims, Top: what this node holds of it; Failed: what it has failed
 //	job/<id>/done/<page>       Cells: what this node has rendered of it
 //	job/<id>/collected/<page>  Cells: what this node, its submitter, has collected
-//	peer/<id>                  Good: cells of a peer that were found right
 //
 // A page has the cells [page*PageCells, (page+1)*PageCells).
 type Record struct {
@@ -28,7 +27,6 @@ type Record struct {
 	Cells  []CellRecord  `cbor:"3,keyasint,omitempty"`
 	Failed []FailRecord  `cbor:"4,keyasint,omitempty"`
 	Top    uint32        `cbor:"5,keyasint,omitempty"` // the highest generation of this node's claims, with those given up
-	Good   uint32        `cbor:"6,keyasint,omitempty"`
 }
 
 // JobRecord is an open job. It has the manifest itself, so that nothing else is

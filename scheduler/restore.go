@@ -30,12 +30,6 @@ func (s *Scheduler) Restore(now time.Duration, records map[string][]byte) []Acti
 	s.now, s.out, s.wake = now, nil, forever
 	var j *openJob
 	for _, key := range slices.Sorted(maps.Keys(records)) { // a job's own record comes first
-		if peer, ok := strings.CutPrefix(key, StandingPrefix); ok {
-			if r, err := DecodeRecord(records[key]); err != nil || !s.stand(job.PeerID(peer), r.Good) {
-				s.do(Persist{Key: key})
-			}
-			continue
-		}
 		id, sub, _ := strings.Cut(strings.TrimPrefix(key, "job/"), "/")
 		r, err := DecodeRecord(records[key])
 		switch {

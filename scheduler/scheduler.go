@@ -110,7 +110,6 @@ type Scheduler struct {
 	over       []ended     // oldest first
 
 	comparisons []*comparison // oldest first
-	standings   []standing    // by peer id
 
 	lastID  uint64
 	waiting []request // in order

@@ -201,7 +201,6 @@ func (s *Scheduler) assembled(id job.ID) {
 		s.recordJob(j)
 		return
 	}
-	s.commendAll(j)
 	final := &job.Collected{Job: id, Cells: job.Ranges{{A: 0, B: uint32(len(j.cells))}}, Final: true, Epoch: j.epoch}
 	s.forget(j, job.Signed{From: s.self, Msg: final})
 	s.do(Publish{final})
@@ -392,7 +391,7 @@ func (s *Scheduler) fetchFailed(ev FetchFailed) {
 		}
 		const reason = "its output is not what was asked for"
 		if by, word := d.author(); by != s.self { // who has a copy has not looked at it
-			s.disgrace(by)
+			s.do(Disgrace{by})
 			s.revokeFor(j, by, reason)
 			s.do(Accuse{Peer: by, Job: j.id, Cell: ev.Cell, Reason: reason, Word: word})
 		}

@@ -50,7 +50,7 @@ var options = []option{
 	{names: []string{"--python"}, value: "PATH", own: true, help: "the Python with Manim to render with"},
 	{names: []string{"--manim"}, value: "VERSION", own: true, help: "the version of Manim to render with (default: the newest of meshnode setup)"},
 	{names: []string{"--strict"}, own: true, help: "leave out computers that draw a little differently, within the tolerance of Manim's own tests"},
-	{names: []string{"--trust"}, value: "mine|spot|known|open", own: true, check: oneOf("mine", "spot", "known", "open"), help: "how much of what peers render is checked: nothing; a cell now and then; as much as their record asks for; a lot (default: mine in a private mesh, else spot)"},
+	{names: []string{"--trust"}, value: "mine|spot|known|open", own: true, check: oneOf("mine", "spot", "known", "open"), help: "how much of what peers render is checked: nothing; a cell now and then; up to 16 of each; up to 34 (default: mine in a private mesh, else spot)"},
 	{names: []string{"--slots"}, value: "N", own: true, check: checkSlots, help: "cells of this job rendered on this computer at a time; 0: only others render (default: all slots of the node)"},
 	{names: []string{"--cell-frames"}, value: "N", own: true, check: checkCellFrames, help: "length of a cell in frames (default: a second's)"},
 	{names: []string{"--asset"}, value: "GLOB", own: true, help: "files to share with the other nodes that the scene opens late or in ways that go unseen; repeatable"},
