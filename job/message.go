@@ -161,15 +161,14 @@ type Released struct {
 type Cause uint8
 
 // Nothing is wrong with a cell that was released by a node that is paused or
-// has no room. Failed: rendering was tried. Fatal: the same; no node says it.
-// Diverged: the sender must not work on this job any more. Lost: the sender had
-// the cell's bytes, and has them no more; its Dones up to Gen are void, too.
+// has no room. Failed: rendering was tried. Diverged: the sender must not work on
+// this job any more. Lost: the sender had the cell's bytes, and has them no more; its
+// Dones up to Gen are void, too.
 const (
 	CauseBusy     Cause = 0
 	CauseFailed   Cause = 1
-	CauseFatal    Cause = 2
-	CauseDiverged Cause = 3
-	CauseLost     Cause = 4
+	CauseDiverged Cause = 2
+	CauseLost     Cause = 3
 )
 
 // Pull asks a peer for the facts it has of every open job, and for the end of

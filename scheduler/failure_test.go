@@ -20,10 +20,10 @@ func newBlamed(t *testing.T, slots uint32, peers ...job.PeerID) *referee {
 }
 
 // blame has a peer claim a cell, and fail it.
-func (r *referee) blame(peer job.PeerID, cell, gen uint32, cause job.Cause) {
+func (r *referee) blame(peer job.PeerID, cell, gen uint32) {
 	cells := job.Range{A: cell, B: cell + 1}
 	r.step(Received{job.Signed{From: peer, Msg: &job.Claim{Job: r.job, Range: cells, Gen: gen}}})
-	r.step(Received{job.Signed{From: peer, Msg: &job.Released{Job: r.job, Range: cells, Gen: gen, Cause: cause, Reason: "says " + string(peer)}}})
+	r.step(Received{job.Signed{From: peer, Msg: &job.Released{Job: r.job, Range: cells, Gen: gen, Cause: job.CauseFailed, Reason: "says " + string(peer)}}})
 }
 
 // Peers that say that a cell cannot be rendered do not end a job, however many, and
@@ -33,7 +33,7 @@ func TestBlame(t *testing.T) {
 		r := newBlamed(t, slots, "e1", "e2", "e3", "e4", "honest")
 		last := uint32(r.cells - 1)
 		for i, peer := range []job.PeerID{"e1", "e2", "e3", "e4"} {
-			r.blame(peer, last, 10+uint32(i), []job.Cause{job.CauseFailed, job.CauseFatal}[i%2])
+			r.blame(peer, last, 10+uint32(i))
 		}
 		r.step(Rendered{r.job, 0, job.CIDOf([]byte("0")), 1, 1}) // its slot was taken, if it has one
 		if tries := taken[Render](r); len(tries) != 1 || tries[0].Cell != last {
@@ -53,12 +53,12 @@ func TestFailsHereToo(t *testing.T) {
 		r := newBlamed(t, slots, "e1", "e2", "honest")
 		last := uint32(r.cells - 1)
 		for gen := range uint32(maxReleased) {
-			r.blame("e1", last, 10+gen, job.CauseFailed)
+			r.blame("e1", last, 10+gen)
 		}
-		r.blame("e2", last, 30, job.CauseFailed)
+		r.blame("e2", last, 30)
 		r.step(Rendered{r.job, 0, job.CIDOf([]byte("0")), 1, 1})
 		r.step(RenderFailed{Job: r.job, Cell: last, Reason: "the scene's own words"})
-		r.blame("e2", last, 40, job.CauseFailed)
+		r.blame("e2", last, 40)
 		if f := taken[Fail](r); len(f) != 1 || f[0].Reason != "the scene's own words" {
 			t.Errorf("%d slots: %+v", slots, f)
 		}
@@ -70,8 +70,8 @@ func TestFailsHereToo(t *testing.T) {
 func TestBlameOneAtATime(t *testing.T) {
 	r := newBlamed(t, 0, "e1", "e2")
 	for cell := range uint32(3) {
-		r.blame("e1", cell, 10, job.CauseFailed)
-		r.blame("e2", cell, 20, job.CauseFailed)
+		r.blame("e1", cell, 10)
+		r.blame("e2", cell, 20)
 	}
 	var tried []uint32
 	for range 5 {

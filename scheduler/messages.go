@@ -203,7 +203,7 @@ func (s *Scheduler) released(from job.PeerID, msg *job.Released) {
 		} else {
 			s.release(j, i, from, msg.Gen)
 		}
-		if held && (msg.Cause == job.CauseFailed || msg.Cause == job.CauseFatal) { // who did not hold it did not try it
+		if held && msg.Cause == job.CauseFailed { // who did not hold it did not try it
 			if s.noteFailure(j, from, i, msg.Gen) {
 				s.failedBy(j, from, i, msg.Reason)
 			}

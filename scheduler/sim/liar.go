@@ -142,7 +142,7 @@ func (n *node) noise(j *run) {
 		&job.Cancel{Job: j.id, Nonce: j.nonce, Reason: "a lie"},
 		&job.Revoked{Job: j.id, Peer: j.submitter.id, Reason: "a lie"},
 		&job.Offer{Job: j.id, Nonce: j.nonce},
-		&job.Released{Job: j.id, Range: all, Gen: 60, Cause: job.CauseFatal, Reason: "a lie"},
+		&job.Released{Job: j.id, Range: all, Gen: 60, Cause: job.CauseFailed, Reason: "a lie"},
 		&job.Released{Job: j.id, Range: all, Gen: 60, Cause: job.CauseLost},
 		&job.Claim{Job: j.id, Range: all, Gen: 1 << 30},
 	} {

@@ -227,7 +227,7 @@ func (r *rules) says(n *node, msg job.Message) {
 		}
 		r.revoked[msg.Job][msg.Peer] = true
 	case *job.Released:
-		if msg.Cause == job.CauseFailed || msg.Cause == job.CauseFatal {
+		if msg.Cause == job.CauseFailed {
 			for c := msg.Range.A; c < msg.Range.B; c++ {
 				r.tries[jobCell{msg.Job, c}]++
 				r.failed[failure{n, jobCell{msg.Job, c}}] = r.sim.now
