@@ -35,7 +35,7 @@ SETUP                 := :
 endif
 export MESHNODE_PYTHON MESHNODE_PYTHON_OLDER
 
-.PHONY: help build setup test demo bench chaos mutate soak swarm sim fuzz conformance plugins lint release-check clean
+.PHONY: help build setup test demo bench chaos mutate soak swarm sim hostile fuzz conformance plugins lint release-check clean
 
 help:
 	@echo 'make demo           three nodes on this computer render examples/mesh.py'
@@ -48,6 +48,7 @@ help:
 	@echo 'make soak           1,000 jobs, and 40 films, on the same nodes: does anything grow? (JOBS=n, FILMS=n)'
 	@echo 'make swarm          many nodes in one process, over libp2p (NODES=n, FRAME=100ms, SLOW=1)'
 	@echo 'make mutate         a film after each of many edits, against stock Manim; how much is rendered again'
+	@echo 'make hostile        a scene attacks its engine, in each tier of sandbox that holds for you'
 	@echo 'make fuzz           each fuzz target for FUZZTIME ($(FUZZTIME); TARGETS=...)'
 	@echo 'make conformance    compare with stock Manim over the gallery in $(SHARED) (SCENES=..., KIND=auto or png)'
 	@echo 'make plugins        compare decks of manim-slides and speech of manim-voiceover with stock Manim'
@@ -95,6 +96,11 @@ swarm:
 sim:
 	go test -count=1 -timeout 60m ./scheduler -run 'TestExplore$$' -full
 	go test -count=1 -timeout 0 ./scheduler/sim -run Random -seeds $(or $(SEEDS),10000)
+
+hostile: setup-for-test
+	for tier in own bwrap basic; do \
+		MESHNODE_TEST_TIER=$$tier go test -count=1 -timeout 30m -v -run 'TestScene(Survey|Attacks)$$' ./renderer/manim || exit 1; \
+	done
 
 fuzz: build
 	scripts/fuzz $(FUZZTIME) $(TARGETS)

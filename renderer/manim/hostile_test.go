@@ -100,15 +100,16 @@ func inTier(t *testing.T, name sandbox.Tier) *Renderer {
 
 // tiersHere are those that hold, or the one that was asked for.
 func tiersHere(t *testing.T, r *Renderer) []sandbox.Tier {
-	if name := os.Getenv("MESHNODE_TEST_TIER"); name != "" {
-		return []sandbox.Tier{sandbox.Tier(name)}
-	}
 	env, err := r.first()
 	if err != nil {
 		t.Skip(err)
 	}
+	wanted := []sandbox.Tier{sandbox.Own, sandbox.Bwrap, sandbox.Basic}
+	if name := os.Getenv("MESHNODE_TEST_TIER"); name != "" {
+		wanted = []sandbox.Tier{sandbox.Tier(name)}
+	}
 	var tiers []sandbox.Tier
-	for _, tier := range []sandbox.Tier{sandbox.Own, sandbox.Bwrap, sandbox.Basic} {
+	for _, tier := range wanted {
 		if trial := sandbox.ProbeTier(t.Context(), tier, r.runtime(env), r.cfg.Scratch); trial.Holds {
 			tiers = append(tiers, tier)
 		} else {
@@ -116,7 +117,7 @@ func tiersHere(t *testing.T, r *Renderer) []sandbox.Tier {
 		}
 	}
 	if len(tiers) == 0 {
-		t.Skip("no sandbox here")
+		t.Skipf("none of %v holds here", wanted)
 	}
 	return tiers
 }
