@@ -32,9 +32,10 @@ type want struct {
 // source is a peer that may be asked.
 type source struct {
 	id       job.PeerID
-	named    bool      // the caller expects the blocks there
-	asked    []job.CID // now
-	heard    time.Time // when it last sent anything, or was first asked after that
+	named    bool             // the caller expects the blocks there
+	asked    []job.CID        // now
+	owes     map[job.CID]bool // what it was asked for, now or before, and has not answered
+	heard    time.Time        // when it last answered, or was first asked after that
 	patience time.Duration
 	late     bool
 	gone     bool
@@ -68,7 +69,7 @@ func (a *asking) joined(id job.PeerID, named, late bool) {
 		s.gone = false
 		return
 	}
-	a.sources = append(a.sources, &source{id: id, named: named, late: late, patience: minPatience})
+	a.sources = append(a.sources, &source{id: id, named: named, late: late, patience: minPatience, owes: make(map[job.CID]bool)})
 }
 
 // lost takes note that a peer cannot be reached.
@@ -79,14 +80,15 @@ func (a *asking) lost(id job.PeerID) {
 	}
 }
 
-// got takes note of a block. If it was wanted, it returns true and the other
-// peers that were asked for it.
-func (a *asking) got(cid job.CID, from job.PeerID, now time.Time) (others []job.PeerID, wanted bool) {
-	if s := a.source(from); s != nil {
-		s.heard, s.late, s.patience = now, false, minPatience
+// got takes note of a block. If it is to be kept, it returns true and the other peers
+// that were asked for it. One that nobody is asked for now is kept if somebody was, and
+// there is room for it.
+func (a *asking) got(cid job.CID, from job.PeerID, now time.Time, room int) (others []job.PeerID, keep bool) {
+	if s := a.source(from); s != nil && s.answered(cid, now) {
+		s.late, s.patience = false, minPatience
 	}
 	w := a.wants[cid]
-	if w == nil {
+	if w == nil || w.at == nil && (len(w.asked) == 0 || room <= 0) {
 		return nil, false
 	}
 	delete(a.wants, cid)
@@ -95,13 +97,24 @@ func (a *asking) got(cid job.CID, from job.PeerID, now time.Time) (others []job.
 	return slices.Collect(maps.Keys(w.asked)), true
 }
 
+// answered takes note of what a peer says of a block. Only an answer to what it was asked
+// is a sign that it will give the rest.
+func (s *source) answered(cid job.CID, now time.Time) bool {
+	if !s.owes[cid] {
+		return false
+	}
+	delete(s.owes, cid)
+	s.heard = now
+	return true
+}
+
 // refused takes note that a peer does not have a block.
 func (a *asking) refused(cid job.CID, from job.PeerID, now time.Time) {
 	s, w := a.source(from), a.wants[cid]
 	if s == nil || w == nil || w.not[from] {
 		return
 	}
-	s.heard = now
+	s.answered(cid, now)
 	w.not[from] = true
 	if w.at == s {
 		a.unask(cid, w)
@@ -158,6 +171,7 @@ func (a *asking) next(now time.Time, room int) map[job.PeerID][]job.CID {
 			s.asked = append(s.asked, cid)
 			w.at = s
 			w.asked[s.id]++
+			s.owes[cid] = true
 			asks[s.id] = append(asks[s.id], cid)
 			room--
 		}

@@ -71,12 +71,56 @@ func TestAskingLeavesSilentPeer(t *testing.T) {
 	if got := a.next(now, 10); !slices.Equal(got["live"], asked) || len(got) != 1 {
 		t.Errorf("asked %v, want all of live", got)
 	}
-	others, wanted := a.got(asked[0], "live", now)
+	others, wanted := a.got(asked[0], "live", now, 1)
 	if !wanted || !slices.Equal(others, []job.PeerID{"silent"}) {
 		t.Errorf("wanted %v, also asked of %v", wanted, others)
 	}
-	if _, wanted := a.got(asked[0], "silent", now); wanted {
+	if _, wanted := a.got(asked[0], "silent", now, 1); wanted {
 		t.Error("wanted twice")
+	}
+}
+
+// A peer that says everything but what it was asked for is a silent one.
+func TestAskingLeavesWhoSaysOtherThings(t *testing.T) {
+	a := newAsking(cidList(3 * perSource))
+	a.joined("liar", true, false)
+	a.joined("honest", true, false)
+	now := time.Unix(1, 0)
+	asks := a.next(now, 2*perSource)
+	for i := range 3 {
+		now = now.Add(minPatience - 1)
+		a.got("junk", "liar", now, 1)
+		a.got(asks["honest"][3*i], "liar", now, 1) // what another was asked for
+		a.refused(asks["honest"][3*i+1], "liar", now)
+		a.refused(a.queue[0], "liar", now) // nobody was asked for that
+		a.got(asks["honest"][3*i+2], "honest", now, 1)
+		a.overdue(now)
+	}
+	if got := a.next(now, 4); len(got["liar"]) > 0 || len(got["honest"]) != 4 {
+		t.Errorf("asked again: %v", got)
+	}
+	a.got(asks["liar"][0], "liar", now, 1)
+	if s := a.source("liar"); s.late {
+		t.Error("late, though it has given what it was asked for")
+	}
+}
+
+// What nobody is asked for is not kept; what was asked for only if there is room.
+func TestAskingKeepsWhatWasAsked(t *testing.T) {
+	a := newAsking(cidList(3))
+	a.joined("a", true, false)
+	now := time.Unix(1, 0)
+	asked := a.next(now, 2)["a"]
+	now = now.Add(minPatience)
+	a.overdue(now) // nobody is asked for anything now
+	for _, test := range []struct {
+		cid  job.CID
+		room int
+		keep bool
+	}{{cidList(3)[2], 1, false}, {asked[0], 0, false}, {asked[0], 1, true}, {asked[0], 1, false}} {
+		if _, keep := a.got(test.cid, "a", now, test.room); keep != test.keep {
+			t.Errorf("%+v: kept %v", test, keep)
+		}
 	}
 }
 
@@ -135,7 +179,7 @@ func askAtRandom(rng *rand.Rand) error {
 			switch p := pending[c]; {
 			case silent[p] || rng.IntN(20) == 0: // lost on the way
 			case has[p][c]:
-				if _, wanted := a.got(c, p, now); !wanted {
+				if _, wanted := a.got(c, p, now, 0); !wanted {
 					return fmt.Errorf("%s not wanted", c)
 				}
 				got[c] = true

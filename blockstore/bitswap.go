@@ -173,7 +173,7 @@ func (f *fetch) run(out chan<- Block, from []job.PeerID) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		for to, cids := range f.next(time.Now(), maxWaiting-f.underWay()-len(f.ready)) {
+		for to, cids := range f.next(time.Now(), f.room()) {
 			f.send(to, cids)
 		}
 		if len(f.wants) == 0 && len(f.ready) == 0 {
@@ -200,6 +200,9 @@ func (f *fetch) run(out chan<- Block, from []job.PeerID) {
 	}
 }
 
+// room returns how many more blocks may be asked for.
+func (f *fetch) room() int { return maxWaiting - f.underWay() - len(f.ready) }
+
 // hear takes an event in.
 func (f *fetch) hear(ev event) {
 	if ev.joined {
@@ -210,7 +213,7 @@ func (f *fetch) hear(ev event) {
 	}
 	now := time.Now()
 	for _, b := range ev.blocks {
-		if others, wanted := f.got(b.CID, ev.from, now); wanted {
+		if others, keep := f.got(b.CID, ev.from, now, f.room()); keep {
 			f.ready = append(f.ready, b)
 			for _, p := range others {
 				f.swap.calls.Go(func() { _ = f.swap.tell(f.swap.ctx, p, nil, []job.CID{b.CID}) })

@@ -19,16 +19,19 @@ import (
 // its own. What a message may have in it is for the [scanner] to say.
 const (
 	maxReading     = 32               // messages read at a time
-	maxReadingFrom = 8                // of them, of one peer; more wait
+	maxReadingMore = 16               // of them, of peers of which another one is read
+	maxReadingFrom = 8                // and of one peer; more wait
 	maxInbound     = 32               // streams of one peer that are read or wait; more are reset
 	inboundTime    = 30 * time.Second // for a stream, from its first byte to its last
+	silentTime     = 10 * time.Second // for its next bytes to come
 )
 
 // inbound is a host that reads the streams of others within those limits.
 type inbound struct {
 	host.Host
 	ctx     context.Context // ends the waiting
-	reading chan struct{}   // slots
+	reading chan struct{}   // slots of maxReading
+	more    chan struct{}   // of maxReadingMore
 
 	mu   sync.Mutex // guards from
 	from map[peer.ID]*sender
@@ -37,11 +40,12 @@ type inbound struct {
 // sender is a peer with streams.
 type sender struct {
 	streams int
-	reading chan struct{} // slots
+	reading chan struct{} // slots of maxReadingFrom
+	first   chan struct{} // of one: each peer has it
 }
 
 func newInbound(ctx context.Context, h host.Host) *inbound {
-	return &inbound{Host: h, ctx: ctx, reading: make(chan struct{}, maxReading), from: make(map[peer.ID]*sender)}
+	return &inbound{Host: h, ctx: ctx, reading: make(chan struct{}, maxReading), more: make(chan struct{}, maxReadingMore), from: make(map[peer.ID]*sender)}
 }
 
 // SetStreamHandler wraps what reads streams of a protocol.
@@ -56,10 +60,13 @@ func (i *inbound) SetStreamHandler(id protocol.ID, handle network.StreamHandler)
 		defer i.leave(p)
 		deadline := time.NewTimer(inboundTime)
 		defer deadline.Stop()
-		for _, slots := range []chan struct{}{from.reading, i.reading} { // in this order: a peer waits for itself first
+		// In this order: a peer waits for itself first.
+		for _, slots := range [][2]chan struct{}{{from.reading}, {from.first, i.more}, {i.reading}} {
 			select {
-			case slots <- struct{}{}:
-				defer func() { <-slots }()
+			case slots[0] <- struct{}{}:
+				defer func() { <-slots[0] }()
+			case slots[1] <- struct{}{}:
+				defer func() { <-slots[1] }()
 			case <-deadline.C:
 				_ = s.Reset()
 				return
@@ -68,12 +75,25 @@ func (i *inbound) SetStreamHandler(id protocol.ID, handle network.StreamHandler)
 				return
 			}
 		}
-		if s.SetReadDeadline(time.Now().Add(inboundTime)) != nil {
-			_ = s.Reset()
-			return
-		}
-		handle(&scanned{Stream: s})
+		handle(&scanned{Stream: &timed{s, time.Now().Add(inboundTime)}})
 	})
+}
+
+// timed is a stream that is read until its end is due, or it has been silent for too long.
+type timed struct {
+	network.Stream
+	end time.Time
+}
+
+func (t *timed) Read(p []byte) (int, error) {
+	at := time.Now().Add(silentTime)
+	if t.end.Before(at) {
+		at = t.end
+	}
+	if err := t.SetReadDeadline(at); err != nil {
+		return 0, err
+	}
+	return t.Stream.Read(p)
 }
 
 // enter counts a stream of a peer; nil: there are too many.
@@ -82,7 +102,7 @@ func (i *inbound) enter(p peer.ID) *sender {
 	defer i.mu.Unlock()
 	s, ok := i.from[p]
 	if !ok {
-		s = &sender{reading: make(chan struct{}, maxReadingFrom)}
+		s = &sender{reading: make(chan struct{}, maxReadingFrom), first: make(chan struct{}, 1)}
 		i.from[p] = s
 	}
 	if s.streams >= maxInbound {

@@ -22,7 +22,8 @@ import (
 // is sent, so 32 are 64 MiB.
 const (
 	maxSending   = 32            // messages sent at a time
-	maxSendingTo = 4             // of them, to one peer that reads: enough to fill a gigabit link
+	maxSendingTo = 4             // of them, to one peer that reads: enough to fill a gigabit link;
+	maxCrowd     = 16            // but one to each as long as more than so many are sent
 	maxReplies   = 1024          // blocks that one peer waits for; what it asks for beyond that is not heard
 	sentBytes    = job.MaxBlock  // of blocks in a message, if there are several
 	readBytes    = sentBytes / 2 // a message that large is not sent unless somebody reads: twice the window of a stream
@@ -54,7 +55,7 @@ type sendFunc = func(ctx context.Context, to peer.ID, msg message.BitSwapMessage
 type asker struct {
 	replies []reply // that it waits for, the next one first
 	sending int     // goroutines that send
-	width   int     // how many there may be
+	width   int     // how many there may be, unless there is a crowd
 }
 
 // reply is what a peer is to be told of a block.
@@ -137,9 +138,17 @@ func (s *serving) answer(e message.Entry, allowed bool) (r reply, ok bool) {
 	return r, here || r.deny
 }
 
+// widthOf returns how many goroutines may send to a peer now.
+func (s *serving) widthOf(a *asker) int {
+	if len(s.slots) > maxCrowd {
+		return 1
+	}
+	return a.width
+}
+
 // start has as many goroutines send as there may be. mu is held.
 func (s *serving) start(to peer.ID, a *asker) {
-	for a.sending < min(a.width, len(a.replies)) && s.ctx.Err() == nil {
+	for a.sending < min(s.widthOf(a), len(a.replies)) && s.ctx.Err() == nil {
 		a.sending++
 		s.sends.Go(func() {
 			for s.sendNext(to, a) {
@@ -178,7 +187,7 @@ func (s *serving) take(to peer.ID, a *asker) []reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n, bytes := 0, 0
-	for s.ctx.Err() == nil && a.sending <= a.width && n < len(a.replies) {
+	for s.ctx.Err() == nil && a.sending <= s.widthOf(a) && n < len(a.replies) {
 		if a.replies[n].kind == replyBlock {
 			bytes += a.replies[n].size
 		}

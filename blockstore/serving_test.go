@@ -135,6 +135,35 @@ func TestServingOthers(t *testing.T) {
 	})
 }
 
+// In a crowd of those who read each is sent one message at a time, so that others come
+// to their turn.
+func TestServingCrowd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sizes := make([]int, 12)
+		for i := range sizes {
+			sizes[i] = job.MaxBlock - i
+		}
+		s, cids, out := newServed(t, sizes...)
+		const readers = maxSending / maxSendingTo
+		for i := range readers {
+			s.hear(peer.ID(fmt.Sprint("reader", i)), wants(t, cids...))
+		}
+		synctest.Wait()
+		for range readers {
+			(<-out).end <- nil // a first one is read, no other
+		}
+		synctest.Wait()
+		s.hear("honest", wants(t, cids[0]))
+		synctest.Wait()
+		for range len(out) {
+			if got := <-out; got.to == "honest" {
+				return
+			}
+		}
+		t.Error("not served while others do not read")
+	})
+}
+
 // What is wanted no more is not sent, what is not here is said to be absent, small
 // blocks go together, and nothing is kept of who has gone.
 func TestServingReplies(t *testing.T) {
