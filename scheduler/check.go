@@ -144,10 +144,10 @@ func (s *Scheduler) nextCheck(j *openJob) (cell uint32, ok bool) {
 	return 0, false
 }
 
-// awaitsChecks reports whether checks hold up the film. Spot checks do not: they are made
-// as far as there is time while others render.
+// awaitsChecks reports whether checks hold up the film, those that have begun in any case.
+// Spot checks do not: they are made as far as there is time while others render.
 func (s *Scheduler) awaitsChecks(j *openJob) bool {
-	return j.mine.checks.trust != TrustSpot && s.unfinishedChecks(j) > 0
+	return j.mine.checks.trust != TrustSpot && (s.unfinishedChecks(j) > 0 || j.checksUnderWay() > 0)
 }
 
 // unfinishedChecks returns how many checks are left, running ones among them.
@@ -222,6 +222,14 @@ func (s *Scheduler) dropCheck() {
 	c := &of.mine.checks
 	c.running = c.running[:len(c.running)-1]
 	s.do(Drop{of.id, last.cell})
+}
+
+// dropChecks gives up all checks of a job.
+func (s *Scheduler) dropChecks(j *openJob) {
+	for _, c := range j.mine.checks.running {
+		s.do(Drop{j.id, c.cell})
+	}
+	j.mine.checks.running = nil
 }
 
 // watchChecks ends checks that take too long.

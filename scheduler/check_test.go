@@ -275,6 +275,13 @@ func TestStrictChecksAreExact(t *testing.T) {
 	}
 }
 
+// restart begins the submitter anew with what it has on disk, and those peers.
+func (r *referee) restart(peers ...job.PeerID) {
+	r.Scheduler, r.done = New(Config{Self: "self"}), nil
+	r.take(r.Restore(0, r.records))
+	r.meetAll(peers)
+}
+
 // After a restart no check is forgotten: what was found right is not checked again, and
 // the same cells are chosen.
 func TestChecksAfterRestart(t *testing.T) {
@@ -286,17 +293,55 @@ func TestChecksAfterRestart(t *testing.T) {
 	again := newReferee(t, TrustKnown, "a secret", 40, "a", "b")
 	found = taken[Check](again)
 	again.step(Checked{Job: r.job, Cell: found[0].Cell, Output: found[0].Output, Verdict: Right, Own: found[0].Output, Size: 1})
-	records := again.records
-	again.Scheduler = New(Config{Self: "self"})
-	again.done = nil
-	again.take(again.Restore(0, records))
-	again.meetAll([]job.PeerID{"a", "b"})
+	again.restart("a", "b")
 	again.step(Prepared{Job: r.job})
 	if late := again.answer(Right, ""); slices.Contains(late, half[0]) || len(late) < sample(20, lieOfKnown)*2-1 {
 		t.Errorf("after a restart %v are checked, without it %v and %v", late, half, rest)
 	}
 	if len(taken[Assemble](again)) != 1 {
 		t.Error("not assembled")
+	}
+}
+
+// What a check finds is never too late: the film is not begun while one runs, but for
+// spot checks, which are dropped then. One that a later cell has pushed out of the sample
+// may still run.
+func TestChecksEndBeforeAssembly(t *testing.T) {
+	const cells = 40
+	for _, trust := range []Trust{TrustSpot, TrustKnown, TrustOpen} {
+		late := 0
+		for secret := range 30 {
+			r := newSubmitter(t, Submit{Trust: trust, LocalSlots: 4, Secret: fmt.Append(nil, secret)}, cells, "a", "b")
+			begun, slow := 0, Check{}
+			settle := func() {
+				for _, c := range taken[Check](r) {
+					if begun++; begun%9 == 5 && slow.Output == "" { // this one takes its time
+						slow = c
+						continue
+					}
+					r.step(Checked{Job: r.job, Cell: c.Cell, Output: c.Output, Verdict: Right, Own: c.Output, Size: 1})
+				}
+			}
+			for i := range uint32(cells) {
+				r.render(i, []job.PeerID{"a", "b"}[i%2], "")
+				settle()
+			}
+			for range cells {
+				settle()
+			}
+			made := len(taken[Assemble](r))
+			if slow.Output == "" {
+				continue
+			}
+			late++
+			r.step(Checked{Job: r.job, Cell: slow.Cell, Output: slow.Output, Verdict: Wrong, Own: job.CIDOf([]byte("own")), Size: 1})
+			if blamed := len(taken[Disgrace](r)) > 0; blamed == (made > 0) {
+				t.Errorf("%v, secret %d: %d films begun, and the peer is found out: %v", trust, secret, made, blamed)
+			}
+		}
+		if late == 0 {
+			t.Errorf("%v: no check was late", trust)
+		}
 	}
 }
 

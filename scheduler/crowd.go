@@ -88,7 +88,7 @@ func (s *Scheduler) forgetWork(id job.PeerID) {
 
 // enroll returns what a peer is to a job, remembered from now on if there is room; else
 // nil. There is, as long as some member is not connected and has done nothing; and for
-// a peer that is connected, as long as some member is not.
+// a peer that is connected, as long as some member is not, unless it is to be checked.
 func (s *Scheduler) enroll(j *openJob, id job.PeerID) *member {
 	if m := j.member(id); m != nil || j.members.len() < maxMembers {
 		return j.meet(id)
@@ -100,6 +100,8 @@ func (s *Scheduler) enroll(j *openJob, id job.PeerID) *member {
 		p := s.peer(m.id)
 		switch {
 		case m.id == s.self || m.id == j.submitter || p != nil && p.connected():
+			return never
+		case len(m.drawn) > 0: // it is to be checked
 			return never
 		case !m.works() && !m.blamed():
 			return 0

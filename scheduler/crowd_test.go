@@ -130,6 +130,33 @@ func TestCrowdOfHolders(t *testing.T) {
 	all()
 }
 
+// After a restart of the submitter a crowd does not make it forget whom it is to check.
+func TestCrowdAfterRestart(t *testing.T) {
+	const cells = 40
+	r := newSubmitter(t, Submit{Trust: TrustKnown, Secret: []byte("s")}, cells, "away", "b")
+	for i := range uint32(cells / 2) {
+		r.render(i, "away", "")
+	}
+	r.restart("b")
+	for k := range maxMembers + 10 {
+		r.hears(job.PeerID(fmt.Sprintf("key%04d", k)), &job.Released{Job: r.job, Range: job.Range{A: cells - 1, B: cells}, Cause: job.CauseDiverged})
+	}
+	r.sound()
+	r.step(Prepared{Job: r.job})
+	for i := uint32(cells / 2); i < cells; i++ {
+		r.render(i, "b", "")
+	}
+	checked := 0
+	for _, cell := range r.answer(Right, "") {
+		if cell < cells/2 {
+			checked++
+		}
+	}
+	if want := sample(cells/2, lieOfKnown); checked != want {
+		t.Errorf("%d cells checked of the peer that is away, want %d", checked, want)
+	}
+}
+
 // TestLargeMesh: claims are repeated less often where many work, connected or not, and
 // as often as ever when they are gone.
 func TestLargeMesh(t *testing.T) {

@@ -218,7 +218,7 @@ func (s *Scheduler) collect(j *openJob) {
 	}
 	for _, f := range slices.Clone(m.fetches) {
 		if s.due(f.since + s.times.Prepare) {
-			s.fetchFailed(FetchFailed{Job: j.id, Cell: f.cell, CID: f.output})
+			s.fetchFailed(FetchFailed{Job: j.id, Cell: f.cell, CID: f.output, Here: true}) // it waits for something here
 		}
 	}
 	s.fetchFinished(j)
@@ -233,6 +233,7 @@ func (s *Scheduler) collect(j *openJob) {
 	s.startChecks(j)
 	if j.open == 0 && j.work.ready && !s.awaitsChecks(j) { // after a restart its plan is made again first
 		m.assembling = true
+		s.dropChecks(j) // spot checks: what they find would come too late
 		a := Assemble{j.id, make(map[uint32]job.CID, len(j.cells)), make(map[uint32]job.PeerID)}
 		for i := range uint32(len(j.cells)) {
 			a.Cells[i] = m.outputs[i]
