@@ -214,6 +214,27 @@ func TestRoomToFork(t *testing.T) {
 	}
 }
 
+// What the kernel tells of a process is added up, in bytes: also what is swapped out.
+func TestSizeIn(t *testing.T) {
+	const status = "Name:\tVmSwap\nVmSize:\t 9000 kB\nVmRSS:\t    1756 kB\nRssAnon:\t     116 kB\nVmPTE:\t      48 kB\nVmSwap:\t 1048576 kB\n"
+	const rollup = "55fbaf218000-7fffbb6d2000 ---p 00000000 00:00 0    [rollup]\nRss:      1768 kB\nPss:       261 kB\nPss_Anon:  112 kB\nSwap:      300 kB\nSwapPss:   100 kB\n"
+	for _, test := range []struct {
+		text  string
+		names []string
+		want  int64
+	}{
+		{status, linesResident, (1756 + 1<<20) << 10},
+		{rollup, linesProportional, (261 + 100) << 10},
+		{"Name:\tzombie\nThreads:\t1\n", linesResident, 0},
+		{"VmRSS", linesResident, 0},
+		{"VmRSS:", linesResident, 0},
+	} {
+		if got := sizeIn([]byte(test.text), test.names); got != test.want {
+			t.Errorf("%q of %q is %d, want %d", test.names, test.text, got, test.want)
+		}
+	}
+}
+
 // A job within its limit of shared memory is not ended for the sum of what each
 // process maps.
 func TestMemoryWithinLimit(t *testing.T) {

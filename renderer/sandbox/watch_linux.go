@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -224,31 +225,40 @@ func processorTime(pid int) int64 {
 	return ticks * int64(time.Second/100)
 }
 
-func residentSize(pid int) int64 {
-	var size int64
-	ofMemory(pid, "statm", func(text []byte) bool {
-		if fields := bytes.Fields(text); len(fields) > 1 {
-			pages, _ := strconv.ParseInt(string(fields[1]), 10, 64)
-			size = pages * int64(os.Getpagesize())
-		}
+// Lines of /proc/PID/status and smaps_rollup that make up what a process holds.
+var (
+	linesResident     = []string{"VmRSS", "VmSwap"}
+	linesProportional = []string{"Pss", "SwapPss"}
+)
+
+// residentSize is in bytes. All that share memory are told the whole of it.
+func residentSize(pid int) int64 { return sizeOf(pid, "status", linesResident) }
+
+// proportionalSize is that with a part of what is shared. It takes longer.
+func proportionalSize(pid int) int64 {
+	if size := sizeOf(pid, "smaps_rollup", linesProportional); size > 0 {
+		return size
+	}
+	return residentSize(pid) // gone, or not readable: rather too much than nothing
+}
+
+func sizeOf(pid int, file string, names []string) (size int64) {
+	ofMemory(pid, file, func(text []byte) bool {
+		size = sizeIn(text, names)
 		return size > 0
 	})
 	return size
 }
 
-func proportionalSize(pid int) int64 {
-	size := int64(-1)
-	ofMemory(pid, "smaps_rollup", func(text []byte) bool {
-		for line := range bytes.Lines(text) {
-			if rest, ok := bytes.CutPrefix(line, []byte("Pss:")); ok {
-				kib, _ := strconv.ParseInt(string(bytes.TrimSpace(bytes.TrimSuffix(bytes.TrimSpace(rest), []byte("kB")))), 10, 64)
-				size = kib << 10
-			}
+// sizeIn adds up what lines of these names tell, in bytes.
+func sizeIn(text []byte, names []string) int64 {
+	var size int64
+	for line := range bytes.Lines(text) {
+		name, rest, _ := bytes.Cut(line, []byte(":"))
+		if slices.Contains(names, string(name)) {
+			kib, _ := strconv.ParseInt(string(bytes.TrimSpace(bytes.TrimSuffix(rest, []byte(" kB\n")))), 10, 64)
+			size += kib << 10
 		}
-		return size >= 0
-	})
-	if size < 0 {
-		return residentSize(pid) // gone, or not readable: rather too much than nothing
 	}
 	return size
 }
