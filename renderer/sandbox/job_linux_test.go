@@ -24,7 +24,7 @@ func init() {
 	}
 	maps.Copy(jobsByName, testJobs{
 		"map": mapJob, "forks": forksJob, "bomb": bombJob, "open": openJob, "write": writeJob("OUT"), "write-in": writeJob("IN"), "write-tmp": writeJob("TMP"), "deep": deepJob,
-		"closed": closedJob, "restless": restlessJob, "headless": headlessJob, "room": roomJob, "hold": holdJob, "buffers": buffersJob,
+		"closed": closedJob, "restless": restlessJob, "headless": headlessJob, "room": roomJob, "hold": holdJob, "buffers": buffersJob, "tables": tablesJob,
 		"relay": relayJob, "work": workJob, "signal": signalJob,
 	})
 }
@@ -215,6 +215,25 @@ func holdJob(args []string) error {
 		err = errors.Join(err, other.Wait())
 	}
 	return err
+}
+
+// tablesJob reads one byte in each 2 MiB of that many GiB: each takes a page of the
+// kernel's for its tables, and none of the job's.
+func tablesJob(args []string) error {
+	gib, _ := strconv.Atoi(args[0])
+	block, err := unix.Mmap(-1, 0, gib<<30, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+	if err != nil {
+		return err
+	}
+	if err := unix.Madvise(block, unix.MADV_NOHUGEPAGE); err != nil {
+		return err
+	}
+	for i := 0; i < len(block); i += 2 << 20 {
+		if block[i] != 0 {
+			return errors.New("new memory is not empty")
+		}
+	}
+	return stay()
 }
 
 // headlessJob holds that many bytes in a process whose first thread has ended: the

@@ -38,6 +38,7 @@ func TestLimits(t *testing.T) {
 		{"memory", Limits{Memory: 120 * mib}, []string{"hold", strconv.Itoa(60 * mib), "4"}, ErrMemory, nil},
 		{"memory of a process whose first thread has ended", Limits{Memory: 120 * mib}, []string{"headless", strconv.Itoa(300 * mib)}, ErrMemory, nil},
 		{"memory of the kernel", Limits{Memory: 60 * mib}, []string{"buffers", "150"}, ErrMemory, nil},
+		{"page tables", Limits{Memory: 60 * mib, AddressSpace: 64 << 30}, []string{"tables", "40"}, ErrMemory, nil},
 		{"address space", Limits{AddressSpace: 8192 * mib}, []string{"map", strconv.Itoa(9000 * mib)}, nil, syscallErrors{unix.ENOMEM}},
 		{"processes", Limits{Processes: 30}, []string{"forks", "60"}, ErrProcesses, syscallErrors{unix.EAGAIN}},
 		{"open files", Limits{OpenFiles: 30}, []string{"open", "60"}, nil, syscallErrors{unix.EMFILE}},
@@ -223,7 +224,7 @@ func TestSizeIn(t *testing.T) {
 		names []string
 		want  int64
 	}{
-		{status, linesResident, (1756 + 1<<20) << 10},
+		{status, linesResident, (1756 + 48 + 1<<20) << 10},
 		{rollup, linesProportional, (261 + 100) << 10},
 		{"Name:\tzombie\nThreads:\t1\n", linesResident, 0},
 		{"VmRSS", linesResident, 0},

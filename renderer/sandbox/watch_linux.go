@@ -225,10 +225,13 @@ func processorTime(pid int) int64 {
 	return ticks * int64(time.Second/100)
 }
 
-// Lines of /proc/PID/status and smaps_rollup that make up what a process holds.
+// Lines of /proc/PID/status and smaps_rollup that make up what a process holds. A
+// process that read a byte in each 2 MiB of 5.4 GiB had 11 MiB of page tables, and no
+// memory.
 var (
-	linesResident     = []string{"VmRSS", "VmSwap"}
+	linesResident     = []string{"VmRSS", "VmSwap", "VmPTE"}
 	linesProportional = []string{"Pss", "SwapPss"}
+	linesTables       = []string{"VmPTE"}
 )
 
 // residentSize is in bytes. All that share memory are told the whole of it.
@@ -237,7 +240,7 @@ func residentSize(pid int) int64 { return sizeOf(pid, "status", linesResident) }
 // proportionalSize is that with a part of what is shared. It takes longer.
 func proportionalSize(pid int) int64 {
 	if size := sizeOf(pid, "smaps_rollup", linesProportional); size > 0 {
-		return size
+		return size + sizeOf(pid, "status", linesTables)
 	}
 	return residentSize(pid) // gone, or not readable: rather too much than nothing
 }
