@@ -7,23 +7,14 @@ writers: Manim hashes what they hold.
 
 from __future__ import annotations
 
-import fcntl
-import shutil
-import sys
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import manim
 import numpy as np
 from manim import config
-from manim.mobject.svg.svg_mobject import SVGMobject
 from manim.renderer.cairo_renderer import CairoRenderer
 from manim.scene.scene_file_writer import SceneFileWriter
 
-from . import drawing, features, grid
-from .meter import Meter
+from . import drawing, features, grid, outlines
 from .walker import Walker
 
 _play = CairoRenderer.play
@@ -198,7 +189,7 @@ def install(walker: Walker, guide: Guide) -> None:
     SceneFileWriter.begin_animation = begin_animation
     SceneFileWriter.end_animation = end_animation
     drawing.install(walker.restart_drawing)
-    _isolate_outlines(walker.folder, walker.meter)
+    outlines.install(walker)
 
 
 def _steps(renderer: CairoRenderer, scene: Any, frozen: bool) -> tuple[int, bool]:
@@ -210,43 +201,3 @@ def _steps(renderer: CairoRenderer, scene: Any, frozen: bool) -> tuple[int, bool
     step = 1 / config["frame_rate"]
     duration = max(max(animation.run_time for animation in scene.animations), step)
     return len(np.arange(0, duration, step)), scene.stop_condition is None
-
-
-def _isolate_outlines(scratch: Path, meter: Meter) -> None:
-    """Several walkers make the same TeX, text and SVG files in the same folder: one at a time, and without traces.
-
-    Manim writes a modified copy of an SVG beside its source, and LaTeX runs tidy their folder up.
-    """
-    generate = SVGMobject.generate_mobject
-
-    def generate_mobject(self: SVGMobject) -> Any:
-        source = self.get_file_path()
-        with tempfile.TemporaryDirectory(prefix=".svg-", dir=scratch) as folder:
-            copy = shutil.copyfile(source, Path(folder) / source.name)
-            self.get_file_path = lambda: copy
-            try:
-                return generate(self)
-            finally:
-                del self.get_file_path
-
-    SVGMobject.generate_mobject = generate_mobject
-
-    def one_at_a_time(function: Callable) -> Callable:
-        def locked(*args: Any, **kwargs: Any) -> Any:
-            with open(
-                scratch / ".outlines.lock", "w"
-            ) as mine:  # a lock belongs to the open file: forks must not share it
-                fcntl.flock(mine, fcntl.LOCK_EX)
-                with meter.outlining():
-                    return function(*args, **kwargs)
-
-        return locked
-
-    shared = {}
-    for name in ("tex_to_svg_file", "typst_to_svg_file"):
-        for module in list(sys.modules.values()):
-            if getattr(module, "__name__", "").startswith("manim.") and callable(vars(module).get(name)):
-                function = vars(module)[name]
-                setattr(module, name, shared.setdefault(function, one_at_a_time(function)))
-    for kind in (manim.Text, manim.MarkupText):
-        kind._text2svg = one_at_a_time(kind._text2svg)

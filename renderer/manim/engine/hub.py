@@ -76,6 +76,7 @@ class Hub:
         self.may_fork = True
         self.lacking: dict[str, list[Body]] = {}  # files of the project that walkers wait for
         self.refused: dict[str, str] = {}  # those that cannot be had, and why
+        self.outlining: list[Body] = []  # walkers that want to make outlines: the first does, the others wait
         self.files: dict[int, list[str]] = {}  # of cells to join
         self.done = False
 
@@ -338,6 +339,12 @@ class Hub:
             self.lacking.setdefault(message["path"], []).append(body)
             if len(self.lacking[message["path"]]) == 1:
                 self.pipes.send(message)
+        elif kind == "outline":
+            self.outlining.append(body)
+            if len(self.outlining) == 1:
+                self.tell(body, {"t": "outline"})
+        elif kind == "outlined":
+            self.end_turn(body)
         elif kind == "threads":
             if self.may_fork:
                 self.pipes.send(
@@ -433,11 +440,19 @@ class Hub:
             self.pipes.send({"t": "scene_error", "text": "the process that ran the scene died"})
         self.dispatch()
 
+    def end_turn(self, body: Body) -> None:
+        """A walker has made its outlines, or is gone: the next may."""
+        had = self.outlining[:1] == [body]
+        self.outlining = [other for other in self.outlining if other is not body]
+        if had and self.outlining:
+            self.tell(self.outlining[0], {"t": "outline"})
+
     def forget(self, body: Body) -> None:
         """Close a walker's channel: it ends, if it has not."""
         self.selector.unregister(body)
         self.bodies.remove(body)
         body.channel.close()
+        self.end_turn(body)
 
     def tell(self, body: Body, message: dict) -> None:
         """Send a walker something. One that has just ended is buried when its channel is read."""

@@ -133,14 +133,14 @@ class Channel:
             message = self._parser.next()
         return message
 
-    def expect(self, kind: str, seconds: float) -> dict | None:
-        """The next message of a kind, None if none comes in time. Others are kept for wait and poll."""
-        end = time.monotonic() + seconds
+    def expect(self, kind: str, seconds: float | None) -> dict | None:
+        """The next message of a kind, None if none comes in time (None: for ever). Others are kept for wait and poll."""
+        end = None if seconds is None else time.monotonic() + seconds
         while True:
             message = self._parser.next()
             if message is None:
-                left = end - time.monotonic()
-                if left <= 0 or not select.select([self.sock], [], [], left)[0]:
+                left = None if end is None else max(0.0, end - time.monotonic())
+                if not select.select([self.sock], [], [], left)[0]:
                     return None
                 data = self.sock.recv(1 << 16)
                 if not data:

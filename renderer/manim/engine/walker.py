@@ -41,6 +41,7 @@ class Walker:
     def __init__(self, channel: Channel, folder: Path, cell_frames: int) -> None:
         """folder: where cells go; cell_frames: the manifest's, 0 for the usual lengths."""
         self.channel = channel
+        self._pid = os.getpid()
         self.leader = False
         self.folder = folder
         self.cell_frames = cell_frames
@@ -413,6 +414,21 @@ class Walker:
             leave(0)
         return "no answer" if answer is None else answer["error"]
 
+    def is_here(self) -> bool:
+        """Whether this process is the walker's, and not one that the scene has forked."""
+        return self._pid == os.getpid()
+
+    def await_turn(self) -> None:
+        """Wait until no other walker makes outlines, and none will before end_turn."""
+        self.report({"t": "outline"})
+        try:
+            self.channel.expect("outline", None)
+        except Closed:
+            leave(0)
+
+    def end_turn(self) -> None:
+        self.report({"t": "outlined"})
+
     def report(self, message: dict, fd: int | None = None) -> None:
         """Tell the hub something; a walker whose hub has gone ends."""
         try:
@@ -450,6 +466,7 @@ class Walker:
         theirs.close()
         self.channel.close()
         self.channel = Channel(mine)
+        self._pid = os.getpid()
         self._cpu_before = cpu - time.process_time()
         self.leader = False
         self._children = []
