@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"meshnode/blockstore"
 	"meshnode/job"
 	"meshnode/renderer"
 	"meshnode/renderer/synthetic"
@@ -321,4 +323,36 @@ func TestNothingIsTakenUnlooked(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A look that takes longer than what the peer has to give the cell is not held against
+// the peer.
+func TestSlowLookIsNoFault(t *testing.T) {
+	m := newMesh(t)
+	fetching, end := context.WithCancel(m.soon())
+	submitter := m.join(&synthetic.Renderer{Slow: time.Second}, 1, func(p *Parts) {
+		late := func(uint32) error { end(); return nil }
+		p.Renderer = &watched{p.Renderer.(*synthetic.Renderer), func() error { return nil }, late}
+	})
+	m.settle()
+	req, _ := m.scene(demo, 1)
+	req.Trust = "spot"
+	submitter.Publish(m.soon(), req, func(e Event) {
+		if e.Event != "planned" {
+			return
+		}
+		given := blockstore.Source{Path: "cell", Size: 3000, Open: func() (io.ReadCloser, error) {
+			return io.NopCloser(bytes.NewReader(synthetic.Bytes(demo, 0))), nil
+		}}
+		output, set, err := submitter.parts.Store.Import(m.soon(), []blockstore.Source{given})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		bad, err := submitter.collectCell(fetching, submitter.workOn(e.Job), scheduler.Fetch{Job: e.Job, CID: output, Size: set.Size()})
+		if bad || err != nil || fetching.Err() == nil {
+			t.Errorf("the cell was not taken: bad %v, %v (looked at: %v)", bad, err, fetching.Err() != nil)
+		}
+		_ = submitter.Cancel(e.Job.Short())
+	})
 }

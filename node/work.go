@@ -376,6 +376,8 @@ func (n *Node) collect(a scheduler.Fetch) {
 	})
 }
 
+// collectCell brings a cell here, looks at it and pins it. ctx bounds what peers have to
+// do: how long this node takes to look is not their fault. bad: what they gave is no cell.
 func (n *Node) collectCell(ctx context.Context, w *work, a scheduler.Fetch) (bad bool, err error) {
 	man := w.manifest()
 	if man == nil { // a copy, on a node that does not work on the job
@@ -403,5 +405,7 @@ func (n *Node) collectCell(ctx context.Context, w *work, a scheduler.Fetch) (bad
 			return errors.Is(err, renderer.ErrNoCell), err
 		}
 	}
-	return false, n.parts.Store.Pin(ctx, string(a.Job), a.CID)
+	pinning, cancel := context.WithTimeout(w.ctx, collectTime) // ctx may have ended while others were looked at
+	defer cancel()
+	return false, n.parts.Store.Pin(pinning, string(a.Job), a.CID)
 }
