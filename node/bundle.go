@@ -48,7 +48,7 @@ func (n *Node) Bundle(ctx context.Context, id string, assets bool, w io.Writer) 
 	if err != nil {
 		return err
 	}
-	about := BundleInfo{Version: n.advert.Version, OS: runtime.GOOS + "/" + runtime.GOARCH, Made: time.Now().UTC(), Node: n.Status().Self, Job: *found}
+	about := BundleInfo{Version: n.currentAdvert().Version, OS: runtime.GOOS + "/" + runtime.GOARCH, Made: time.Now().UTC(), Node: n.Status().Self, Job: *found}
 	zip := gzip.NewWriter(w)
 	out := tar.NewWriter(zip)
 	lacks := func(what string, err error) { about.Lacks = append(about.Lacks, fmt.Sprintf("%s: %v", what, err)) }
