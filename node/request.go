@@ -19,6 +19,7 @@ import (
 type request struct {
 	PublishRequest
 	feed   *feed
+	ctx    context.Context // ends with the request
 	cancel context.CancelCauseFunc
 	over   chan struct{} // closed when nothing of it is left
 	last   Event         // its last event, when it is over
@@ -30,10 +31,12 @@ type request struct {
 }
 
 func newRequest(req PublishRequest) *request {
-	return &request{
-		PublishRequest: req, feed: newFeed(), cancel: func(error) {}, over: make(chan struct{}),
+	r := &request{
+		PublishRequest: req, feed: newFeed(), over: make(chan struct{}),
 		scenes: make(map[string]sceneRecord), resumed: make(map[string]*publication),
 	}
+	r.ctx, r.cancel = context.WithCancelCause(context.Background())
+	return r
 }
 
 // Publish renders what a request is about: one scene, or several, each of which
@@ -50,10 +53,7 @@ func (n *Node) Publish(ctx context.Context, req PublishRequest, emit func(Event)
 		return
 	}
 	if r.feed.follow(ctx, emit) != nil && !r.Detach {
-		n.mu.Lock()
-		cancel := r.cancel
-		n.mu.Unlock()
-		cancel(errCanceled)
+		r.cancel(errCanceled)
 		<-r.over
 		emit(r.last)
 	}
@@ -109,10 +109,8 @@ func checkTicket(ticket string) error {
 // carryOn carries a request through, in a goroutine that ends with its jobs, or with
 // the node.
 func (n *Node) carryOn(r *request) {
-	ctx, cancel := context.WithCancelCause(context.Background())
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	r.cancel = cancel
 	end := func(last Event) {
 		r.last = last
 		r.feed.add(last)
@@ -120,15 +118,15 @@ func (n *Node) carryOn(r *request) {
 		close(r.over)
 	}
 	if n.leaving { // and waits for no new goroutines
-		cancel(nil)
+		r.cancel(nil)
 		delete(n.requests, r.Ticket)
 		end(stopped)
 		return
 	}
 	n.tasks.Go(func() {
-		defer cancel(nil)
-		defer context.AfterFunc(n.ctx, func() { cancel(errStopping) })()
-		last := n.carry(ctx, r)
+		defer r.cancel(nil)
+		defer context.AfterFunc(n.ctx, func() { r.cancel(errStopping) })()
+		last := n.carry(r.ctx, r)
 		if last.Kind != FailedStopped && !r.DryRun {
 			n.forgetRequest(r.Ticket)
 		}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -156,4 +157,43 @@ func TestWatchedRequest(t *testing.T) {
 	if err := n.Cancel(req.Ticket); err == nil {
 		t.Error("it is canceled twice")
 	}
+}
+
+// slowRecords are records on a disk that takes its time over requests.
+type slowRecords struct {
+	Records
+	before func(changes []Record)
+}
+
+func (r *slowRecords) Write(changes ...Record) error {
+	r.before(changes)
+	return r.Records.Write(changes...)
+}
+
+// A request can be ended by its ticket from when it is known, also while it is written
+// down.
+func TestCanceledWhileRecorded(t *testing.T) {
+	m := newMesh(t)
+	req, _ := m.scene(demo, 1)
+	req.Ticket = NewTicket()
+	var n *Node
+	var once sync.Once
+	n = m.join(&synthetic.Renderer{}, 1, func(p *Parts) {
+		p.Records = &slowRecords{p.Records, func(changes []Record) {
+			if len(changes) == 1 && changes[0].Key == requestKey(req.Ticket) {
+				once.Do(func() {
+					if err := n.Cancel(req.Ticket); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		}}
+	})
+	m.settle()
+	var got events
+	n.Publish(m.soon(), req, got.add)
+	if last := got.last(); last.Kind != FailedCanceled {
+		t.Errorf("ended with %+v", last)
+	}
+	m.forgotten()
 }
