@@ -139,9 +139,14 @@ func buildArena() error {
 	if err != nil {
 		return err
 	}
+	zero, err := unix.OpenTree(unix.AT_FDCWD, "/dev/zero", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("open_tree /dev/zero: %w", err)
+	}
 	o := confineOrder{
-		Mounts: append(v.mounts, mount{Source: self, Target: "/program"}, mount{Target: "/proc", FD: proc}),
-		Links:  v.links,
+		Mounts: append(v.mounts, mount{Source: self, Target: "/program"}, mount{Target: "/proc", FD: proc},
+			mount{Target: "/dev/zero", FD: zero}), // which a sandbox does not have
+		Links: v.links,
 	}
 	become := func() error { return nil }
 	if os.Getenv("ROOT") == "true" {

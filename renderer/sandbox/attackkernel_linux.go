@@ -161,4 +161,15 @@ var onKernel = []aim{
 	syscallAim("SysV semaphores", unix.SYS_SEMGET, 0, 1, 0o1600),
 	syscallAim("SysV messages", unix.SYS_MSGGET, 0, 0o1600),
 	syscallAim("POSIX messages", unix.SYS_MQ_OPEN, 0, 0, 0, 0),
+	syscallAim("shared memory in no file", unix.SYS_MMAP, 0, 4096, unix.PROT_READ, unix.MAP_SHARED|unix.MAP_ANON, ^uintptr(0), 0),
+	{name: "shared memory by /dev/zero", denied: noFile, try: func(*targets) error {
+		fd, err := unix.Open("/dev/zero", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		return try(unix.SYS_MMAP, 0, 4096, unix.PROT_READ, unix.MAP_SHARED, uintptr(fd), 0)
+	}},
+	// None is taken until it is touched.
+	syscallAim("huge pages", unix.SYS_MMAP, 0, 2<<20, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_HUGETLB|unix.MAP_NORESERVE, ^uintptr(0), 0),
 }

@@ -162,6 +162,18 @@ func filter(m machine, hostFiles, poller bool) []unix.SockFilter {
 	fcntl.oneOf(fcntls)
 	p.block(m.number(callFcntl), fcntl)
 
+	// What is shared and in no file stays when the processes let go of its pages, and
+	// huge pages are in no figure of theirs: the limit of memory would see neither.
+	var mmap program
+	mmap.load(offArg(3))
+	mmap.add(unix.BPF_JMP|unix.BPF_JSET|unix.BPF_K, unix.MAP_HUGETLB, 0, 1)
+	mmap.ret(retPerm)
+	mmap.add(unix.BPF_ALU|unix.BPF_AND|unix.BPF_K, unix.MAP_SHARED|unix.MAP_ANONYMOUS, 0, 0)
+	mmap.when(unix.MAP_SHARED|unix.MAP_ANONYMOUS, 1) // MAP_SHARED_VALIDATE has its bit
+	mmap.ret(retPerm)
+	mmap.ret(retAllow)
+	p.block(m.number(callMmap), mmap)
+
 	// A stream pair connects two processes of the job. A datagram pair could
 	// send to any address.
 	var pair program

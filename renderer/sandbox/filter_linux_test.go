@@ -162,6 +162,14 @@ func TestFilterArguments(t *testing.T) {
 		{callFcntl, []uint64{0, unix.F_SETLEASE, 1}, retPerm},
 		{callFcntl, []uint64{0, unix.F_NOTIFY, 1}, retPerm},
 		{callFcntl, []uint64{0, unix.F_SETPIPE_SZ, 1 << 20}, retPerm},
+		{callMmap, []uint64{0, 4096, 3, unix.MAP_PRIVATE | unix.MAP_ANONYMOUS}, retAllow},
+		{callMmap, []uint64{0, 4096, 3, unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_NORESERVE | unix.MAP_STACK | unix.MAP_FIXED}, retAllow},
+		{callMmap, []uint64{0, 4096, 1, unix.MAP_SHARED}, retAllow}, // a file
+		{callMmap, []uint64{0, 4096, 1, unix.MAP_SHARED_VALIDATE | unix.MAP_POPULATE}, retAllow},
+		{callMmap, []uint64{0, 4096, 3, unix.MAP_SHARED | unix.MAP_ANONYMOUS}, retPerm},
+		{callMmap, []uint64{0, 4096, 3, unix.MAP_SHARED | unix.MAP_ANONYMOUS | unix.MAP_NORESERVE | high}, retPerm},
+		{callMmap, []uint64{0, 4096, 3, unix.MAP_SHARED_VALIDATE | unix.MAP_ANONYMOUS}, retPerm},
+		{callMmap, []uint64{0, 4096, 3, unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_HUGETLB}, retPerm},
 		{callSocketpair, []uint64{unix.AF_UNIX, unix.SOCK_STREAM}, retAllow},
 		{callSocketpair, []uint64{unix.AF_UNIX, unix.SOCK_STREAM | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK}, retAllow},
 		{callSocketpair, []uint64{unix.AF_UNIX, unix.SOCK_DGRAM}, retPerm},
@@ -202,7 +210,7 @@ func TestFilterForeignABI(t *testing.T) {
 
 // What reaches beyond a job stays out of the list, whoever edits it.
 func TestNeverAllowed(t *testing.T) {
-	never := strings.Fields(`socket connect bind listen accept accept4 ptrace process_vm_readv process_vm_writev
+	never := strings.Fields(`socket connect bind listen accept accept4 ptrace process_vm_readv process_vm_writev process_madvise remap_file_pages
 		pidfd_open pidfd_getfd pidfd_send_signal unshare setns mount umount2 pivot_root chroot move_mount open_tree
 		fsopen fsmount fsconfig fspick mount_setattr bpf io_uring_setup io_uring_enter io_uring_register keyctl add_key
 		request_key perf_event_open userfaultfd memfd_create memfd_secret shmget shmat semget msgget mq_open personality

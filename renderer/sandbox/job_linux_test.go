@@ -24,7 +24,7 @@ func init() {
 	}
 	maps.Copy(jobsByName, testJobs{
 		"map": mapJob, "forks": forksJob, "bomb": bombJob, "open": openJob, "write": writeJob("OUT"), "write-in": writeJob("IN"), "write-tmp": writeJob("TMP"), "deep": deepJob,
-		"closed": closedJob, "restless": restlessJob, "headless": headlessJob, "room": roomJob, "hold": holdJob, "buffers": buffersJob, "tables": tablesJob,
+		"closed": closedJob, "restless": restlessJob, "headless": headlessJob, "room": roomJob, "hold": holdJob, "shared": sharedJob, "buffers": buffersJob, "tables": tablesJob,
 		"relay": relayJob, "work": workJob, "signal": signalJob,
 	})
 }
@@ -234,6 +234,42 @@ func tablesJob(args []string) error {
 		}
 	}
 	return stay()
+}
+
+// sharedJob holds that many bytes of a device, or of nothing if it names none, that it
+// does not map any more: they are shared, and still there.
+func sharedJob(args []string) error {
+	size, _ := strconv.Atoi(args[1])
+	fd, flags := -1, unix.MAP_SHARED
+	if args[0] == "" {
+		flags |= unix.MAP_ANON
+	} else {
+		var err error
+		if fd, err = unix.Open(args[0], unix.O_RDWR, 0); err != nil {
+			return err
+		}
+	}
+	block, err := unix.Mmap(fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, flags)
+	if err != nil {
+		return err
+	}
+	before := residentSize(os.Getpid())
+	for i := 0; i < len(block); i += 4096 {
+		block[i] = 1
+	}
+	if err := unix.Madvise(block, unix.MADV_DONTNEED); err != nil {
+		return err
+	}
+	if shown := residentSize(os.Getpid()) - before; shown > int64(size)/2 {
+		return fmt.Errorf("%d bytes are shown", shown)
+	}
+	err = stay()
+	for i := 0; i < len(block); i += 4096 {
+		if block[i] != 1 {
+			return errors.New("the memory is not there")
+		}
+	}
+	return err
 }
 
 // headlessJob holds that many bytes in a process whose first thread has ended: the

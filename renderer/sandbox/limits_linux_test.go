@@ -37,6 +37,8 @@ func TestLimits(t *testing.T) {
 		{"processor time of short processes", Limits{CPU: 100 * time.Millisecond}, []string{"relay", "6"}, ErrCPU, nil},
 		{"memory", Limits{Memory: 120 * mib}, []string{"hold", strconv.Itoa(60 * mib), "4"}, ErrMemory, nil},
 		{"memory of a process whose first thread has ended", Limits{Memory: 120 * mib}, []string{"headless", strconv.Itoa(300 * mib)}, ErrMemory, nil},
+		{"memory that no process shows", Limits{Memory: 60 * mib}, []string{"shared", "", strconv.Itoa(64 * mib)}, nil, syscallErrors{unix.EPERM}},
+		{"memory of a device", Limits{Memory: 60 * mib}, []string{"shared", "/dev/zero", strconv.Itoa(64 * mib)}, nil, syscallErrors{unix.ENOENT, unix.EACCES}},
 		{"memory of the kernel", Limits{Memory: 60 * mib}, []string{"buffers", "150"}, ErrMemory, nil},
 		{"page tables", Limits{Memory: 60 * mib, AddressSpace: 64 << 30}, []string{"tables", "40"}, ErrMemory, nil},
 		{"address space", Limits{AddressSpace: 8192 * mib}, []string{"map", strconv.Itoa(9000 * mib)}, nil, syscallErrors{unix.ENOMEM}},

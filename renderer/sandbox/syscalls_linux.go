@@ -21,10 +21,11 @@ var (
 	callSocketpair = call{"socketpair", 53, 199}
 	callFcntl      = call{"fcntl", 72, 25}
 	callAffinity   = call{"sched_setaffinity", 203, 122}
+	callMmap       = call{"mmap", 9, 222}
 )
 
 // examined are all of these.
-var examined = []call{callClone, callClone3, callIoctl, callPrctl, callPrlimit64, callSocketpair, callFcntl, callAffinity}
+var examined = []call{callClone, callClone3, callIoctl, callPrctl, callPrlimit64, callSocketpair, callFcntl, callAffinity, callMmap}
 
 // byName are calls by which a user can change or read what is told of a file
 // that is his, and which Landlock does not know. Where a job is the node's user
@@ -154,7 +155,6 @@ var allowed = []call{
 	{"mkdirat", 258, 34},
 	{"mlock", 149, 228},
 	{"mlock2", 325, 284},
-	{"mmap", 9, 222},
 	{"mprotect", 10, 226},
 	{"mremap", 25, 216},
 	{"mseal", 462, 462},

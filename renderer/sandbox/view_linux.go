@@ -29,8 +29,9 @@ type tmpfs struct {
 	Space Space
 }
 
-// devices work like the host's; there are no others.
-var devices = []string{"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"}
+// devices work like the host's; there are no others. Not /dev/zero: mapped as shared
+// it is memory that no figure of a process shows.
+var devices = []string{"/dev/null", "/dev/full", "/dev/random", "/dev/urandom"}
 
 // view is what a sandbox shows of the host.
 type view struct {
