@@ -48,12 +48,13 @@ type book struct {
 
 type entry struct {
 	addrs    []ma.Multiaddr
-	pinned   bool      // named by the user: never forgotten
-	joined   bool      // has been a peer of this mesh, now or in an earlier run
-	here     bool      // is one now
-	seen     time.Time // when it last joined or left, by the wall clock
-	due      time.Time // when to dial it next
-	failures int       // in a row
+	proven   []ma.Multiaddr // of addrs: where it was met, or where the user says that it is; half of maxAddrs
+	pinned   bool           // named by the user: never forgotten
+	joined   bool           // has been a peer of this mesh, now or in an earlier run
+	here     bool           // is one now
+	seen     time.Time      // when it last joined or left, by the wall clock
+	due      time.Time      // when to dial it next
+	failures int            // in a row
 	dialing  bool
 }
 
@@ -76,7 +77,8 @@ func (b *book) heard(id peer.ID, addrs []ma.Multiaddr, now time.Time) {
 		e = &entry{due: now}
 		b.known[id] = e
 	}
-	if merged := mergeAddrs(addrs, e.addrs); !slices.EqualFunc(merged, e.addrs, ma.Multiaddr.Equal) {
+	hints := mergeAddrs(addrs[:min(len(addrs), maxAddrs-len(e.proven))], e.proven)
+	if merged := mergeAddrs(hints, e.addrs); !slices.EqualFunc(merged, e.addrs, ma.Multiaddr.Equal) {
 		e.addrs = merged
 		b.dirty = b.dirty || e.joined
 	}
@@ -101,6 +103,7 @@ func (b *book) pin(id peer.ID, addr ma.Multiaddr, now time.Time) error {
 	}
 	e.pinned, e.failures, e.due = true, 0, now
 	e.addrs = mergeAddrs(addrs, e.addrs)
+	e.prove(append(addrs, e.proven...))
 	return nil
 }
 
@@ -118,7 +121,13 @@ func (b *book) met(id peer.ID, addrs []ma.Multiaddr, now time.Time) {
 	if addrs = dialable(addrs); len(addrs) > 0 && !slices.EqualFunc(addrs, e.addrs, ma.Multiaddr.Equal) {
 		e.addrs = addrs
 	}
+	e.prove(e.addrs)
 	b.dirty = true
+}
+
+// prove notes where the peer is for sure, the surest first.
+func (e *entry) prove(addrs []ma.Multiaddr) {
+	e.proven = slices.Clone(addrs[:min(len(addrs), maxAddrs/2)])
 }
 
 // saw notes that a peer that had joined was there until now.
@@ -182,10 +191,17 @@ func (b *book) due(now time.Time, connected func(peer.ID) bool) (ids []peer.ID, 
 	if len(b.known) > fullMesh {
 		want = min(want, max(0, partialMesh-present-busy))
 	}
-	// First who is likely to be there; and each node in an order of its own, so
-	// that a partial mesh holds together.
+	// First who was there once, as ids cost nothing, then who is likely to be there;
+	// and each node in an order of its own, so that a partial mesh holds together.
 	slices.SortFunc(candidates, func(x, y peer.ID) int {
-		return cmp.Or(b.known[x].failures-b.known[y].failures, bytes.Compare(b.rank(x), b.rank(y)))
+		p, q := b.known[x], b.known[y]
+		switch {
+		case len(p.proven) > 0 && len(q.proven) == 0:
+			return -1
+		case len(q.proven) > 0 && len(p.proven) == 0:
+			return 1
+		}
+		return cmp.Or(p.failures-q.failures, bytes.Compare(b.rank(x), b.rank(y)))
 	})
 	for _, id := range candidates {
 		e := b.known[id]
@@ -304,7 +320,7 @@ func (b *book) encode(mesh string, port int) ([]byte, error) {
 	for _, id := range joined[:min(len(joined), maxSaved)] {
 		e := b.known[id]
 		p := savedPeer{ID: id.String(), Seen: e.seen.UTC().Round(time.Second)}
-		for _, a := range e.addrs {
+		for _, a := range mergeAddrs(e.proven, e.addrs) {
 			p.Addrs = append(p.Addrs, a.String())
 		}
 		saved.Peers = append(saved.Peers, p)
@@ -345,7 +361,9 @@ func (b *book) decode(data []byte, mesh string, now time.Time) (port int) {
 			}
 		}
 		if addrs = dialable(addrs); len(addrs) > 0 {
-			b.known[id] = &entry{addrs: addrs, joined: true, seen: p.Seen, due: now}
+			e := &entry{addrs: addrs, joined: true, seen: p.Seen, due: now}
+			e.prove(addrs)
+			b.known[id] = e
 		}
 	}
 	if saved.Port < 0 || saved.Port > 65535 {

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -73,6 +74,64 @@ func TestBookBacksOff(t *testing.T) {
 	b.hurry(now)
 	if ids, _ := b.due(now, nobody); len(ids) != 1 {
 		t.Error("not due in a hurry")
+	}
+}
+
+// What anybody says of a peer's addresses does not displace those where it was met, nor
+// those that the user has named; after a restart neither.
+func TestBookKeepsWhatIsProven(t *testing.T) {
+	b, now := testBook("self"), bookStart
+	met, err := newTestID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pinned, err := newTestID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.met(met, addrs("/ip4/10.0.0.1/tcp/1"), now)
+	b.saw(met, now)
+	if err := b.pin(pinned, ma.StringCast("/ip4/10.0.0.3/tcp/1"), now); err != nil {
+		t.Fatal(err)
+	}
+	for round := range 3 {
+		for i := range 3 {
+			var hints []ma.Multiaddr
+			for k := range maxAddrs {
+				hints = append(hints, ma.StringCast(fmt.Sprintf("/ip4/203.0.%d.%d/tcp/9", i, k+1)))
+			}
+			b.heard(met, hints, now)
+			b.heard(pinned, hints, now)
+		}
+		for id, addr := range map[peer.ID]string{met: "/ip4/10.0.0.1/tcp/1", pinned: "/ip4/10.0.0.3/tcp/1"} {
+			if got := b.addrs(id); len(got) != maxAddrs || !slices.ContainsFunc(got, ma.StringCast(addr).Equal) {
+				t.Errorf("round %d: %s is not in %v", round, addr, got)
+			}
+		}
+		data, err := b.encode("m", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b = testBook("self")
+		b.decode(data, "m", now)
+		if err := b.pin(pinned, ma.StringCast("/ip4/10.0.0.3/tcp/1"), now); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Invented peers do not keep one from being dialed that was there before.
+func TestBookDialsWhoWasThere(t *testing.T) {
+	b, now := testBook("self"), bookStart
+	b.met("was", addrs("/ip4/10.0.0.1/tcp/1"), now)
+	b.saw("was", now)
+	b.dialed("was", false, now)
+	for i := range 2 * fullMesh {
+		b.heard(peer.ID(fmt.Sprint("new", i)), addrs(fmt.Sprintf("/ip4/10.9.0.1/tcp/%d", i+1)), now)
+	}
+	now = now.Add(2 * dialBackoff)
+	if ids, _ := b.due(now, nobody); !slices.Contains(ids, "was") {
+		t.Errorf("of %d known peers these are dialed: %v", len(b.known), ids)
 	}
 }
 

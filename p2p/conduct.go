@@ -97,6 +97,15 @@ func (c *conducts) began(id peer.ID, run uint64, now time.Time) {
 	c.get(id, now).order.begin(run)
 }
 
+// ended notes that an author is not connected any more.
+func (c *conducts) ended(id peer.ID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r, ok := c.of[id]; ok {
+		r.order.away = true
+	}
+}
+
 // isNew reports whether a message of an author is not one of old, by its number.
 func (c *conducts) isNew(id peer.ID, number uint64, settle time.Duration, now time.Time) bool {
 	c.mu.Lock()

@@ -180,6 +180,7 @@ func (h *Host) tend(m *member) time.Duration {
 
 func (h *Host) joinLocked(m *member) {
 	m.joined, m.unreached = true, time.Time{}
+	h.gate.pardon(m.id) // if it was of another mesh before
 	m.announceLocked()
 	addrs := h.addrsOf(m.id)
 	h.book.met(m.id, addrs, time.Now())
@@ -239,6 +240,7 @@ func (h *Host) part(m *member) bool {
 		h.gate.refuse(m.id) // Connect may have pardoned it meanwhile
 	}
 	h.leaveLocked(m)
+	h.conducts.ended(m.id)
 	close(m.changed)
 	delete(h.members, m.id)
 	h.wakeKeep()

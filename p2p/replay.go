@@ -27,6 +27,7 @@ const (
 // order is what was heard of an author's numbers.
 type order struct {
 	run     uint64    // the beginning of its run, by its advert; 0: it has sent none
+	away    bool      // it is not connected: the advert of its next run may have come to others only
 	newest  uint64    // highest number heard,
 	earlier uint64    // until since,
 	settled uint64    // and at least a settleTime before: what is not above is old
@@ -42,7 +43,7 @@ func (o *order) take(number uint64, settle time.Duration, now time.Time) bool {
 		}
 		o.earlier, o.since = o.newest, now
 	}
-	if number <= o.settled || o.run != 0 && !within(number, o.run) {
+	if number <= o.settled || o.run != 0 && !within(number, o.run) && !(o.away && number > o.run) {
 		return false
 	}
 	o.newest = max(o.newest, number)
@@ -51,10 +52,10 @@ func (o *order) take(number uint64, settle time.Duration, now time.Time) bool {
 
 // begin notes the run that an author's advert tells of.
 func (o *order) begin(run uint64) {
-	if o.run != run && o.newest > run && !within(o.newest, run) {
+	if o.newest > run && (run < o.run || !within(o.newest, run)) {
 		*o = order{} // its clock was put back: its numbers begin anew
 	}
-	o.run = run
+	o.run, o.away = run, false
 }
 
 func within(number, run uint64) bool { return number-run+runSpan < 2*runSpan }

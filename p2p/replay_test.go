@@ -84,6 +84,33 @@ func TestOrder(t *testing.T) {
 	if !at(&o, 6*time.Minute, back+2) || at(&o, 7*time.Minute, run+uint64(time.Second)) || !at(&o, 8*time.Minute, back+3) {
 		t.Error("the run that the advert tells of does not count, or the one before does")
 	}
+	// By a little, too: nothing of the run before is in the way.
+	o = order{}
+	o.begin(run)
+	at(&o, 0, run+1)
+	sooner := run - uint64(30*time.Second)
+	o.begin(sooner)
+	for after := 10 * time.Second; after < 5*time.Minute; after += 20 * time.Second {
+		if !at(&o, after, sooner+uint64(after.Seconds())) {
+			t.Fatalf("a run that began 30 s before the last one is not heard after %v", after)
+		}
+	}
+	// The advert of a later run may come to others only, while its author is not connected.
+	o = order{}
+	o.begin(run)
+	at(&o, 0, run+1)
+	later := run + uint64(time.Hour)
+	if at(&o, time.Hour, later+1) {
+		t.Error("a later run is heard before its advert, of an author that is connected")
+	}
+	o.away = true
+	if !at(&o, time.Hour, later+2) || at(&o, time.Hour, back) {
+		t.Error("a later run is not heard, or an earlier one is, of an author that is not connected")
+	}
+	o.begin(later)
+	if at(&o, time.Hour, later+uint64(time.Hour)) {
+		t.Error("the advert does not count any more")
+	}
 	// What a run before has said is old to who never heard it.
 	o = order{}
 	o.begin(run)
