@@ -7,9 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -96,8 +93,7 @@ func (n *Node) beginFinishing(id job.ID, req FinishRequest) (*finishing, error) 
 }
 
 // finishLeft goes on with the films that an earlier node of this home was to make of
-// those jobs. It is called before there is a scheduler, which then knows of its own
-// what was wished.
+// those jobs. It is called before there is a scheduler; tellFinishing tells that.
 func (n *Node) finishLeft(open map[job.ID]*leftJob) error {
 	records, err := n.parts.Records.Read("finish/")
 	if err != nil {
@@ -111,8 +107,20 @@ func (n *Node) finishLeft(open map[job.ID]*leftJob) error {
 			continue
 		}
 		n.startFinishing(id, req)
+		open[id].wished = true
 	}
 	return err
+}
+
+// tellFinishing brings the scheduler to what is wished of a job that was left: the node
+// may have ended before it heard of it, or of that the film was made.
+func (n *Node) tellFinishing(id job.ID, j *leftJob) {
+	switch {
+	case j.wished && !j.finishing:
+		n.post(scheduler.Finish{Job: id})
+	case !j.wished && j.finishing:
+		n.post(scheduler.Assembled{Job: id})
+	}
 }
 
 // startFinishing starts what waits for the cells. Node.mu is held, or nobody else is
@@ -146,17 +154,17 @@ func (n *Node) finishNothing(id job.ID) {
 // finish makes a film of another node's job when all cells are here.
 func (n *Node) finish(f *finishing) {
 	last, goesOn := n.filmOf(f)
-	n.mu.Lock()
-	if n.finishings[f.id] == f {
-		delete(n.finishings, f.id)
-	}
-	n.mu.Unlock()
 	if !goesOn {
 		if err := n.parts.Records.Write(Record{Key: finishKey(f.id)}); err != nil {
 			n.log.Error("the record of a film is not removed", "job", f.id.Short(), "err", err)
 		}
 		n.post(scheduler.Assembled{Job: f.id})
 	}
+	n.mu.Lock() // only now: the next wish comes after all this
+	if n.finishings[f.id] == f {
+		delete(n.finishings, f.id)
+	}
+	n.mu.Unlock()
 	f.feed.add(last)
 	f.feed.end()
 }
@@ -250,60 +258,4 @@ func (n *Node) join(f *finishing, cells map[uint32]job.CID) (name string, lost [
 	}
 	name, err = f.take(engine.Out(), man, made, size)
 	return name, nil, err
-}
-
-// take copies what an engine has made to where the user wants it: one film, or a
-// folder of pictures. All together have at most limit bytes.
-func (f *finishing) take(out *os.Root, m *job.Manifest, made []string, limit int64) (string, error) {
-	if len(made) == 0 || len(made) > max(1, int(m.Frames())) {
-		return "", fmt.Errorf("the renderer made %d files", len(made))
-	}
-	to := f.File
-	if to == "" {
-		name := m.Name
-		if job.CheckPath(name) != nil || strings.Contains(name, "/") {
-			name = "film"
-		}
-		to = filepath.Join(f.Dir, name+"-"+f.id.Short())
-		if len(made) == 1 {
-			to += filepath.Ext(made[0])
-		}
-	}
-	if len(made) == 1 {
-		_, err := takeFile(out, made[0], to, limit)
-		return to, err
-	}
-	if err := os.Mkdir(to, 0o777); err != nil {
-		return "", fmt.Errorf("film: %w", err)
-	}
-	for i, name := range made {
-		size, err := takeFile(out, name, filepath.Join(to, fmt.Sprintf("%04d%s", i, filepath.Ext(name))), limit)
-		if err != nil {
-			return "", err
-		}
-		limit -= size
-	}
-	return to, nil
-}
-
-// takeFile copies one file of an engine, whole or not at all.
-func takeFile(out *os.Root, name, to string, limit int64) (size int64, err error) {
-	from, size, err := renderer.OpenOutput(out, name, limit)
-	if err != nil {
-		return 0, err
-	}
-	defer from.Close()
-	part, err := os.Create(to + ".part")
-	if err != nil {
-		return 0, fmt.Errorf("film: %w", err)
-	}
-	_, err = io.Copy(part, from)
-	if err = errors.Join(err, part.Sync(), part.Close()); err == nil {
-		err = os.Rename(part.Name(), to)
-	}
-	if err != nil {
-		os.Remove(part.Name())
-		return 0, fmt.Errorf("film: %w", err)
-	}
-	return size, nil
 }

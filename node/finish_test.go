@@ -4,20 +4,23 @@ package node
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"meshnode/job"
 	"meshnode/renderer/synthetic"
+	"meshnode/scheduler"
 )
 
 // A job whose submitter is gone for good is finished by a worker, also by one that
-// ends meanwhile and is started again.
+// ends meanwhile and is started again: killed at any moment, if need be.
 func TestFinish(t *testing.T) {
-	for _, restarts := range []bool{false, true} {
+	for _, restarts := range []string{"never", "in order", "before the scheduler heard", "before the scheduler heard of the film"} {
 		m := newMesh(t)
 		m.add(&synthetic.Renderer{Slow: 5 * time.Millisecond}, 1)
 		rescuer := m.computer(102, 1, 5*time.Millisecond)
@@ -43,14 +46,25 @@ func TestFinish(t *testing.T) {
 		m.drop(submitter)
 		m.wait("the submitter to be missed", func() bool { return len(second.Peers()) == 1 })
 		wish := FinishRequest{Job: string(id[len(id)-8:]), Dir: t.TempDir()}
-		if restarts {
+		switch restarts {
+		case "in order":
 			if _, err := second.beginFinishing(id, wish); err != nil {
 				t.Fatal(err)
 			}
+		case "before the scheduler heard":
+			second.intend(finishKey(id), wish)
+		case "before the scheduler heard of the film":
+			second.post(scheduler.Finish{Job: id})
+			m.wait("the wish to be recorded", func() bool { return rescuer.finishes(id) })
+		}
+		if restarts != "never" {
 			second.Close()
 			m.drop(second)
 			second = rescuer.start()
 			m.wait("its job to be known again", func() bool { return len(second.Jobs()) == 1 })
+		}
+		if restarts == "before the scheduler heard of the film" {
+			m.wait("the scheduler to hear of it", func() bool { return !rescuer.finishes(id) })
 		}
 		var end events
 		if err := second.Finish(m.soon(), wish, end.add); err != nil {
@@ -58,13 +72,86 @@ func TestFinish(t *testing.T) {
 		}
 		last := end.last()
 		if last.Event != "finished" || filepath.Dir(last.File) != wish.Dir {
-			t.Fatalf("restarts %v: ended with %+v", restarts, last)
+			t.Fatalf("restarted %s: ended with %+v", restarts, last)
 		}
 		if data, err := os.ReadFile(last.File); err != nil || !bytes.Equal(data, film(demo)) {
-			t.Errorf("restarts %v: the film differs (%v)", restarts, err)
+			t.Errorf("restarted %s: the film differs (%v)", restarts, err)
 		}
 		if left, err := rescuer.records.Read("finish/"); err != nil || len(left) > 0 {
 			t.Errorf("what was wished is still recorded: %v (%v)", left, err)
 		}
+	}
+}
+
+// finishes reports whether its scheduler has recorded that a film is to be made of
+// another's job.
+func (c *computer) finishes(id job.ID) bool {
+	c.m.t.Helper()
+	records, err := c.records.Read("job/" + string(id))
+	if err != nil {
+		c.m.t.Fatal(err)
+	}
+	r, err := scheduler.DecodeRecord(records["job/"+string(id)])
+	if err != nil {
+		c.m.t.Fatal(err)
+	}
+	return r.Job.Finishing
+}
+
+// A folder of pictures is made whole, also by a node that was killed over it or after it;
+// what else has that name stays as it is.
+func TestFinishedPictures(t *testing.T) {
+	out, err := os.OpenRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	made := []string{"a.png", "b.png"}
+	for _, name := range made {
+		if err := out.WriteFile(name, []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := t.TempDir()
+	film := filepath.Join(dir, "film")
+	f := &finishing{FinishRequest: FinishRequest{File: film}, id: "anid"}
+	take := func() error {
+		to, err := f.take(out, &job.Manifest{Name: "S", Plays: []job.Play{{Frames: 2}}}, made, 10)
+		if err == nil && to != film {
+			t.Errorf("it is said to be %s", to)
+		}
+		return err
+	}
+	write := func(name, text string) {
+		t.Helper()
+		name = filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("film.anid.part/0000.png", "a.p")    // killed over it
+	write("film.anid.part/0001.png.part", "b") // and over this
+	for _, when := range []string{"killed over it", "killed after it"} {
+		if err := take(); err != nil {
+			t.Fatalf("%s: %v", when, err)
+		}
+		var names []string
+		err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+			if !d.IsDir() {
+				data, _ := os.ReadFile(path)
+				names = append(names, filepath.ToSlash(strings.TrimPrefix(path, dir))+" "+string(data))
+			}
+			return err
+		})
+		if want := []string{"/film/0000.png a.png", "/film/0001.png b.png"}; err != nil || !slices.Equal(names, want) {
+			t.Errorf("%s: there are %q, should be %q (%v)", when, names, want, err)
+		}
+	}
+	write("film/0001.png", "other")
+	if err := take(); err == nil || !strings.Contains(err.Error(), "0001.png differs") {
+		t.Errorf("another folder: %v", err)
+	}
+	if data, err := os.ReadFile(filepath.Join(film, "0001.png")); string(data) != "other" || err != nil {
+		t.Errorf("what was there is now %q (%v)", data, err)
 	}
 }

@@ -82,6 +82,10 @@ type leftJob struct {
 	man   *job.Manifest
 	trust scheduler.Trust    // of a job of this node
 	cells map[uint32]job.CID // that this node has rendered or collected
+
+	// Of another node's job: whether a film is to be made of it here, and whether the
+	// scheduler knows.
+	wished, finishing bool
 }
 
 // findLeft reads what was left, and gets it ready to go on: publications for jobs of
@@ -108,7 +112,7 @@ func (n *Node) findLeft(ctx context.Context) (*left, error) {
 		}
 		if sub == "" && r.Job != nil && job.ID(job.CIDOf(r.Job.Manifest)) == job.ID(id) {
 			j.man, _ = job.DecodeManifest(r.Job.Manifest)
-			j.trust = r.Job.Trust
+			j.trust, j.finishing = r.Job.Trust, r.Job.Finishing
 		}
 		for _, c := range r.Cells {
 			j.cells[c.Cell] = c.Output
@@ -221,6 +225,9 @@ func (n *Node) goOn(l *left) {
 		if j.man.Submitter == n.self && !mine[id] {
 			n.post(scheduler.Abort{Nonce: j.man.Nonce, Reason: "the submitter has lost what it needs to plan the job again"})
 		}
+	}
+	for id, j := range l.open {
+		n.tellFinishing(id, j)
 	}
 	for id, j := range l.open {
 		n.tellLost(id, j.cells)

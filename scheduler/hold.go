@@ -235,13 +235,13 @@ func (j *openJob) keepEnded(cell uint32, output job.CID) bool {
 }
 
 // finish makes this node the one that makes the film of a job whose submitter does
-// not come back.
+// not come back. Said again it hands the cells out again: whoever had them may be gone.
 func (s *Scheduler) finish(ev Finish) {
 	j := s.find(ev.Job)
-	if j == nil || j.own() || j.keep.finishing {
+	if j == nil || j.own() {
 		return
 	}
-	j.keep.finishing, j.keep.since, j.keep.nextAt = true, s.now, s.now
+	j.keep.finishing, j.keep.assembling, j.keep.since, j.keep.nextAt = true, false, s.now, s.now
 	s.recordJob(j)
 	for _, p := range s.peers.list { // who has what the submitter had collected?
 		s.miss(p.id)
