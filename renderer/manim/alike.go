@@ -29,7 +29,7 @@ func (e *engine) compare(ctx context.Context, request func(paths func([]string) 
 	case <-h.compared: // of an Alike that was given up
 	default:
 	}
-	if err := h.pipe.send(request(paths)); err != nil {
+	if err := h.send(request(paths)); err != nil {
 		return err
 	}
 	select {

@@ -16,7 +16,7 @@ func (e *engine) Check(ctx context.Context) error {
 	case <-h.check: // of a Check that was given up
 	default:
 	}
-	if err := h.pipe.send(map[string]any{"t": "check"}); err != nil {
+	if err := h.send(map[string]any{"t": "check"}); err != nil {
 		return err
 	}
 	select {

@@ -92,14 +92,14 @@ func (e *engine) Load(ctx context.Context, m *job.Manifest, missing renderer.Mis
 	}
 	e.lacks.begin(missing)
 	dirs := h.proc.Dirs()
-	if err := h.pipe.send(map[string]any{
+	if err := h.send(map[string]any{
 		"t": "work", "spec": s.Engine, "plays": [][2]any{}, "cell_frames": m.CellFrames, "slots": e.r.cfg.Slots,
 		"in": dirs.In, "out": dirs.Out, "exact": m.Need.Fingerprint == e.env.id,
 	}); err != nil {
 		return err
 	}
 	for plays := range slices.Chunk(m.Plays, 10_000) {
-		if err := h.pipe.send(map[string]any{"t": "work_plays", "plays": pairsOf(plays)}); err != nil {
+		if err := h.send(map[string]any{"t": "work_plays", "plays": pairsOf(plays)}); err != nil {
 			return err
 		}
 	}
@@ -129,7 +129,7 @@ func (e *engine) Render(ctx context.Context, cell uint32) (*renderer.Rendered, e
 	}
 	h.cells[cell] = w
 	e.mu.Unlock()
-	if err := h.pipe.send(map[string]any{"t": "render", "cells": []uint32{cell}}); err != nil {
+	if err := h.send(map[string]any{"t": "render", "cells": []uint32{cell}}); err != nil {
 		return nil, err
 	}
 	select {
@@ -141,7 +141,7 @@ func (e *engine) Render(ctx context.Context, cell uint32) (*renderer.Rendered, e
 			delete(h.cells, cell)
 		}
 		e.mu.Unlock()
-		_ = h.pipe.send(map[string]any{"t": "drop", "cells": []uint32{cell}}) // else it has ended
+		_ = h.send(map[string]any{"t": "drop", "cells": []uint32{cell}}) // else it has ended
 		return nil, ctx.Err()
 	}
 }
@@ -165,7 +165,7 @@ func (e *engine) Join(ctx context.Context, m *job.Manifest, cells map[uint32][]s
 	if err := h.proc.Give(); err != nil {
 		return nil, err
 	}
-	if err := h.pipe.send(map[string]any{"t": "join", "spec": s.Engine, "out": h.proc.Dirs().Out}); err != nil {
+	if err := h.send(map[string]any{"t": "join", "spec": s.Engine, "out": h.proc.Dirs().Out}); err != nil {
 		return nil, err
 	}
 	film, err := h.assemble(ctx, h.proc.Dirs().In, cells, false)
@@ -182,11 +182,11 @@ func (h *hub) assemble(ctx context.Context, dir string, cells map[uint32][]strin
 		for _, cell := range some {
 			files[cell] = pathsIn(dir, cells[cell])
 		}
-		if err := h.pipe.send(map[string]any{"t": "cell_files", "cells": files}); err != nil {
+		if err := h.send(map[string]any{"t": "cell_files", "cells": files}); err != nil {
 			return nil, err
 		}
 	}
-	if err := h.pipe.send(map[string]any{"t": "assemble", "shown": shown}); err != nil {
+	if err := h.send(map[string]any{"t": "assemble", "shown": shown}); err != nil {
 		return nil, err
 	}
 	select {
@@ -219,6 +219,7 @@ func (e *engine) Close() error {
 	if again {
 		return nil
 	}
+	h.proc.Kill() // else what is being told to it waits for it to be read
 	e.lacks.end()
 	err := h.proc.Close()
 	<-h.done

@@ -99,6 +99,16 @@ func (e *engine) startHub(ctx context.Context) (*hub, error) {
 	return h, nil
 }
 
+// send writes a message to the engine. One that does not take it is ended: else whoever
+// has something for it would wait as long, one after another.
+func (h *hub) send(v any) error {
+	err := h.pipe.send(v)
+	if errors.Is(err, renderer.ErrEnded) {
+		h.proc.Kill()
+	}
+	return err
+}
+
 // listen hears the engine until it ends; then whatever waits for it fails.
 func (e *engine) listen(h *hub) {
 	var err error

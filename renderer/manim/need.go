@@ -108,7 +108,7 @@ func (e *engine) heedNeed(h *hub, path string) error {
 		} else {
 			answer["from"] = at
 		}
-		_ = h.pipe.send(answer) // else it has ended
+		_ = h.send(answer) // else it has ended
 	})
 	return nil
 }

@@ -89,7 +89,7 @@ func (e *engine) Plan(ctx context.Context, req renderer.Request, onPlay func(ren
 			return nil, err
 		}
 	}
-	if err := h.pipe.send(order); err != nil {
+	if err := h.send(order); err != nil {
 		return nil, err
 	}
 	select {

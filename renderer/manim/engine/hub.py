@@ -26,6 +26,8 @@ from .protocol import Channel, Closed, Pipes
 # What every walk imports sooner or later: here it is imported once.
 LATER = ("av.subtitles.stream", "multiprocessing.synchronize", "rich.padding", "rich.table")
 
+PATIENCE = 5.0  # seconds for a walker to make room in its socket: one that reads at all has some
+
 
 def main() -> int:
     """Serve one job on standard input and output."""
@@ -206,7 +208,7 @@ class Hub:
             mine.close()
             self.child(theirs, run)
         theirs.close()
-        return self.adopt(Body(Channel(mine), pid))
+        return self.adopt(Body(Channel(mine, PATIENCE), pid))
 
     def child(self, sock: socket.socket, run: Callable[[Any], None]) -> None:
         """The rest of a forked walker's life."""
@@ -323,7 +325,7 @@ class Hub:
                 self.lead_on(body)
             self.thin_out()
         elif kind == "forked":
-            new = self.adopt(Body(Channel(socket.socket(fileno=body.channel.take_fd()))))
+            new = self.adopt(Body(Channel(socket.socket(fileno=body.channel.take_fd()), PATIENCE)))
             if body.forking:
                 new.first_order = body.forking.pop(0)
                 new.cell = new.first_order["cell"]
@@ -455,7 +457,7 @@ class Hub:
         self.end_turn(body)
 
     def tell(self, body: Body, message: dict) -> None:
-        """Send a walker something. One that has just ended is buried when its channel is read."""
+        """Send a walker something. One that has ended, or reads nothing, is buried when its channel is read."""
         with suppress(Closed):
             body.channel.send(message)
 

@@ -9,6 +9,7 @@ import select
 import socket
 import struct
 import time
+from contextlib import suppress
 
 LIMIT = 1 << 20  # bytes of a message
 _HEAD = struct.Struct(">I")
@@ -79,7 +80,9 @@ class Pipes:
 class Channel:
     """Messages, and now and then a descriptor, over a socket pair: hub and walker."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, patience: float | None = None) -> None:
+        """patience: seconds that the other side may take to make room for a message, without end by default."""
+        sock.settimeout(patience)
         self.sock, self._parser, self._fds = sock, Parser(), []
         self._kept: list[dict] = []  # arrived while another message was waited for
 
@@ -97,6 +100,9 @@ class Channel:
                 data = data[sent:]
             self.sock.sendall(data)
         except OSError as error:
+            if isinstance(error, TimeoutError):
+                with suppress(OSError):
+                    self.sock.shutdown(socket.SHUT_RDWR)  # it has half a message, and both sides are to know
             raise Closed from error
 
     def receive(self) -> list[dict]:
