@@ -151,6 +151,21 @@ var onFiles = []aim{
 		_, err = unix.FcntlInt(uintptr(fd), unix.F_SETLEASE, unix.F_RDLCK)
 		return err
 	}},
+	{name: "lock the runtime", denied: filtered, try: func(t *targets) error {
+		whole := func(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) }
+		return lock(t.Program, whole, whole)
+	}},
+	{name: "lock parts of the runtime", denied: filtered, try: func(t *targets) error {
+		return lock(t.Program, func(fd int) error {
+			return unix.FcntlFlock(uintptr(fd), unix.F_SETLK, &unix.Flock_t{Type: unix.F_RDLCK})
+		}, func(fd int) error {
+			wanted := unix.Flock_t{Type: unix.F_WRLCK}
+			if err := unix.FcntlFlock(uintptr(fd), unix.F_OFD_GETLK, &wanted); err != nil || wanted.Type == unix.F_UNLCK {
+				return err
+			}
+			return unix.EAGAIN
+		})
+	}},
 	syscallAim("write all disks out", unix.SYS_SYNC),
 }
 

@@ -170,6 +170,32 @@ func unchanged(path string, change func(string) error) error {
 	return nil
 }
 
+// lock locks a file that may only be read and returns nil if that is in the way of
+// who opens it too. A filter may say that it was locked, and do nothing.
+func lock(path string, set, meet func(fd int) error) error {
+	one, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("not opened: %v", err)
+	}
+	defer one.Close()
+	other, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("not opened: %v", err)
+	}
+	defer other.Close()
+	if err := set(int(one.Fd())); err != nil {
+		return err
+	}
+	err = meet(int(other.Fd()))
+	switch {
+	case errors.Is(err, unix.EAGAIN):
+		return nil
+	case err != nil:
+		return err
+	}
+	return unix.EPERM
+}
+
 // anyOf returns nil if one of the attempts got through, else the last error
 // that is none of the denials, else the last error.
 func anyOf(denied []error, paths []string, attempt func(string) error) error {

@@ -65,7 +65,10 @@ var (
 	// Not F_SETOWN and F_SETSIG, which send signals; F_SETLEASE and F_NOTIFY, which
 	// delay and watch others; F_SETPIPE_SZ, which takes from what a user may have.
 	fcntls = []uint32{unix.F_DUPFD, unix.F_DUPFD_CLOEXEC, unix.F_GETFD, unix.F_SETFD, unix.F_GETFL, unix.F_SETFL,
-		unix.F_GETLK, unix.F_SETLK, unix.F_SETLKW, unix.F_OFD_GETLK, unix.F_OFD_SETLK, unix.F_OFD_SETLKW, unix.F_GETPIPE_SZ, unix.F_GETOWN, unix.F_GET_SEALS}
+		unix.F_GETLK, unix.F_OFD_GETLK, unix.F_GETPIPE_SZ, unix.F_GETOWN, unix.F_GET_SEALS}
+	// A file that can be read can be locked, and its owner would wait for the job. All
+	// files that a job can write to are its own: it goes on without a lock.
+	fcntlLocks = []uint32{unix.F_SETLK, unix.F_SETLKW, unix.F_OFD_SETLK, unix.F_OFD_SETLKW}
 )
 
 // program is a classic BPF program under construction. All jumps are short ones
@@ -159,8 +162,13 @@ func filter(m machine, hostFiles, poller bool) []unix.SockFilter {
 
 	var fcntl program
 	fcntl.load(offArg(1))
+	for _, v := range fcntlLocks {
+		fcntl.when(v, 1)
+		fcntl.ret(retSkip)
+	}
 	fcntl.oneOf(fcntls)
 	p.block(m.number(callFcntl), fcntl)
+	p.block(m.number(callFlock), program{{Code: unix.BPF_RET | unix.BPF_K, K: retSkip}})
 
 	// What is shared and in no file stays when the processes let go of its pages, and
 	// huge pages are in no figure of theirs: the limit of memory would see neither.

@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // newMark marks the processes of one test among all of the machine.
@@ -289,6 +291,46 @@ except PermissionError:
 		if exit := p.Wait(); exit.Code != 7 {
 			t.Errorf("%s: ended as %+v: %s", tier, exit, exit.Stderr)
 		}
+		p.Close()
+	}
+}
+
+// A job that may read a file of the host cannot keep others from it by a lock, and
+// is told that it did.
+func TestNoLocks(t *testing.T) {
+	const python = "/usr/bin/python3"
+	if _, err := os.Stat(python); err != nil {
+		t.Skip(err)
+	}
+	script := `import fcntl, sys
+f = open(sys.argv[1])
+fcntl.flock(f, fcntl.LOCK_EX)
+fcntl.lockf(f, fcntl.LOCK_SH)
+print("locked", flush=True)
+sys.stdin.read()`
+	dir := filepath.Dir(scratch(t))
+	name := filepath.Join(dir, "file")
+	if err := os.WriteFile(name, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, tier := range append(boxedTiers, Direct) {
+		p, err := Start(t.Context(), tier, Spec{
+			Argv: []string{python, "-I", "-c", script, name}, Runtime: Runtime{ReadOnly: []string{dir}}, Scratch: scratch(t),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		awaitLines(t, p.Stdout(), 1)
+		file, err := os.OpenFile(name, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		part := unix.FcntlFlock(file.Fd(), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK})
+		if in := tier == Direct; (whole != nil) != in || (part != nil) != in {
+			t.Errorf("%s: the host's own locks: %v, %v", tier, whole, part)
+		}
+		file.Close()
 		p.Close()
 	}
 }

@@ -20,12 +20,13 @@ var (
 	callPrlimit64  = call{"prlimit64", 302, 261}
 	callSocketpair = call{"socketpair", 53, 199}
 	callFcntl      = call{"fcntl", 72, 25}
+	callFlock      = call{"flock", 73, 32}
 	callAffinity   = call{"sched_setaffinity", 203, 122}
 	callMmap       = call{"mmap", 9, 222}
 )
 
 // examined are all of these.
-var examined = []call{callClone, callClone3, callIoctl, callPrctl, callPrlimit64, callSocketpair, callFcntl, callAffinity, callMmap}
+var examined = []call{callClone, callClone3, callIoctl, callPrctl, callPrlimit64, callSocketpair, callFcntl, callFlock, callAffinity, callMmap}
 
 // byName are calls by which a user can change or read what is told of a file
 // that is his, and which Landlock does not know. Where a job is the node's user
@@ -105,7 +106,6 @@ var allowed = []call{
 	{"fdatasync", 75, 83},
 	{"fgetxattr", 193, 10},
 	{"flistxattr", 196, 13},
-	{"flock", 73, 32},
 	{"fstat", 5, 80},
 	{"fstatfs", 138, 44},
 	{"fsync", 74, 82},
