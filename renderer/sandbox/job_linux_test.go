@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -19,12 +20,13 @@ import (
 )
 
 func init() {
-	if len(os.Args) > 2 && os.Args[1] == testStage && os.Args[2] == "headless" {
+	if len(os.Args) > 2 && os.Args[1] == testStage && strings.HasPrefix(os.Args[2], "headless") {
 		runtime.LockOSThread() // the job runs on the first thread
 	}
 	maps.Copy(jobsByName, testJobs{
 		"map": mapJob, "forks": forksJob, "bomb": bombJob, "open": openJob, "write": writeJob("OUT"), "write-in": writeJob("IN"), "write-tmp": writeJob("TMP"), "deep": deepJob,
 		"closed": closedJob, "restless": restlessJob, "headless": headlessJob, "room": roomJob, "hold": holdJob, "shared": sharedJob, "buffers": buffersJob, "tables": tablesJob,
+		"pipes": pipesJob, "headless-pipes": headlessPipesJob, "send": sendJob,
 		"relay": relayJob, "work": workJob, "signal": signalJob,
 	})
 }
@@ -272,13 +274,21 @@ func sharedJob(args []string) error {
 	return err
 }
 
-// headlessJob holds that many bytes in a process whose first thread has ended: the
-// process is a zombie by its number, and lives.
+// headlessJob holds that many bytes in a process whose first thread has ended.
 func headlessJob(args []string) error {
 	size, _ := strconv.Atoi(args[0])
+	return headless(func() error {
+		_, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_POPULATE)
+		return err
+	})
+}
+
+// headless does what take says, and holds that in a process whose first thread has
+// ended: it is a zombie by its number, and lives.
+func headless(take func() error) error {
 	d, _ := time.ParseDuration(os.Getenv("STAY"))
 	go func() { // with system calls alone: Go does not know that a thread of its own is gone
-		_, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_POPULATE)
+		err := take()
 		left := unix.NsecToTimespec(int64(d))
 		unix.Nanosleep(&left, nil)
 		code := uintptr(0)
@@ -290,6 +300,36 @@ func headlessJob(args []string) error {
 	time.Sleep(10 * time.Millisecond)
 	syscall.RawSyscall(unix.SYS_EXIT, 0, 0, 0)
 	return nil
+}
+
+// pipesJob has that many pipes at one time.
+func pipesJob(args []string) error { return errors.Join(openPipePairs(args[0]), stay()) }
+
+func headlessPipesJob(args []string) error {
+	return headless(func() error { return openPipePairs(args[0]) })
+}
+
+func openPipePairs(number string) error {
+	n, _ := strconv.Atoi(number)
+	for range n {
+		if err := unix.Pipe(make([]int, 2)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sendJob sends that many descriptors, which nobody receives.
+func sendJob(args []string) error {
+	n, _ := strconv.Atoi(args[0])
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	if err := unix.Sendmsg(pair[0], []byte{0}, unix.UnixRights(make([]int, n)...), nil, 0); err != nil {
+		return err
+	}
+	return stay()
 }
 
 // workJob uses a processor for that long.

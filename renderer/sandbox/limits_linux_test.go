@@ -41,6 +41,9 @@ func TestLimits(t *testing.T) {
 		{"memory of a device", Limits{Memory: 60 * mib}, []string{"shared", "/dev/zero", strconv.Itoa(64 * mib)}, nil, syscallErrors{unix.ENOENT, unix.EACCES}},
 		{"memory of the kernel", Limits{Memory: 60 * mib}, []string{"buffers", "150"}, ErrMemory, nil},
 		{"page tables", Limits{Memory: 60 * mib, AddressSpace: 64 << 30}, []string{"tables", "40"}, ErrMemory, nil},
+		{"pipes", Limits{}, []string{"pipes", "200"}, ErrPipes, nil},
+		{"pipes of a process whose first thread has ended", Limits{}, []string{"headless-pipes", "200"}, ErrPipes, nil},
+		{"descriptors sent", Limits{}, []string{"send", "100"}, ErrSent, nil},
 		{"address space", Limits{AddressSpace: 8192 * mib}, []string{"map", strconv.Itoa(9000 * mib)}, nil, syscallErrors{unix.ENOMEM}},
 		{"processes", Limits{Processes: 30}, []string{"forks", "60"}, ErrProcesses, syscallErrors{unix.EAGAIN}},
 		{"open files", Limits{OpenFiles: 30}, []string{"open", "60"}, nil, syscallErrors{unix.EMFILE}},
@@ -217,8 +220,8 @@ func TestRoomToFork(t *testing.T) {
 	}
 }
 
-// What the kernel tells of a process is added up, in bytes: also what is swapped out.
-func TestSizeIn(t *testing.T) {
+// What the kernel tells of a process is added up: also what is swapped out.
+func TestSumIn(t *testing.T) {
 	const status = "Name:\tVmSwap\nVmSize:\t 9000 kB\nVmRSS:\t    1756 kB\nRssAnon:\t     116 kB\nVmPTE:\t      48 kB\nVmSwap:\t 1048576 kB\n"
 	const rollup = "55fbaf218000-7fffbb6d2000 ---p 00000000 00:00 0    [rollup]\nRss:      1768 kB\nPss:       261 kB\nPss_Anon:  112 kB\nSwap:      300 kB\nSwapPss:   100 kB\n"
 	for _, test := range []struct {
@@ -226,13 +229,14 @@ func TestSizeIn(t *testing.T) {
 		names []string
 		want  int64
 	}{
-		{status, linesResident, (1756 + 48 + 1<<20) << 10},
-		{rollup, linesProportional, (261 + 100) << 10},
+		{status, linesResident, 1756 + 48 + 1<<20},
+		{rollup, linesProportional, 261 + 100},
 		{"Name:\tzombie\nThreads:\t1\n", linesResident, 0},
+		{"ino:\t15250473\nscm_fds: 3\n", linesSent, 3},
 		{"VmRSS", linesResident, 0},
 		{"VmRSS:", linesResident, 0},
 	} {
-		if got := sizeIn([]byte(test.text), test.names); got != test.want {
+		if got := sumIn([]byte(test.text), test.names); got != test.want {
 			t.Errorf("%q of %q is %d, want %d", test.names, test.text, got, test.want)
 		}
 	}

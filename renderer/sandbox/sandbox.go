@@ -49,6 +49,8 @@ var (
 	ErrKilled    = errors.New("sandbox: ended by the node")
 	ErrMemory    = errors.New("sandbox: job used too much memory")
 	ErrProcesses = errors.New("sandbox: job started too many processes")
+	ErrPipes     = errors.New("sandbox: job opened too many pipes")
+	ErrSent      = errors.New("sandbox: job sent itself too many descriptors that it did not take")
 	ErrCPU       = errors.New("sandbox: job used too much processor time")
 	ErrTime      = errors.New("sandbox: job ran too long")
 	ErrStderr    = errors.New("sandbox: job printed too much")

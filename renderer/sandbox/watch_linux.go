@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,11 +20,6 @@ const (
 	watchInterval  = 200 * time.Millisecond
 	looksPerSearch = 5
 )
-
-// socketSize is how much of the kernel's memory a job can fill by a socket that
-// nobody reads, in bytes: the usual limit and half of it for the kernel's own
-// records. Measured: 316 KiB.
-const socketSize = 320 << 10
 
 // watched is a folder with its limits.
 type watched struct {
@@ -65,7 +59,10 @@ func (b *boxedProc) watch(end func(error), done <-chan struct{}) {
 			if b.tier == Basic && sum(family[1:], tasks) > int64(b.limits.Processes) { // but the supervisor
 				end(ErrProcesses)
 			}
-			buffers = b.sockets(family) * socketSize
+			var err error
+			if buffers, err = b.buffers(family); err != nil {
+				end(err)
+			}
 		}
 		// Forks share most of what they hold, so their resident sizes add up to
 		// several times the truth. The proportional ones are right, but slow.
@@ -117,33 +114,24 @@ func statOfSpace(root *os.Root) (stat unix.Statfs_t, err error) {
 	return stat, unix.Fstatfs(int(f.Fd()), &stat)
 }
 
-// sockets counts those of the job. It has a network of its own, or its processes'
-// descriptors can be read.
-func (b *boxedProc) sockets(family []int) int64 {
+// buffers returns the bytes that pipes and sockets of the job may hold. It has a network
+// of its own, or what waits in a socket to be received may be a socket. An error ends it.
+func (b *boxedProc) buffers(family []int) (bytes int64, err error) {
 	if b.tier == Basic {
-		return sum(family[1:], socketsOf)
+		family = family[1:] // but the supervisor
 	}
-	text, _ := os.ReadFile("/proc/" + strconv.Itoa(b.pid) + "/net/sockstat")
-	var n int64
-	fmt.Sscanf(string(text), "sockets: used %d", &n)
-	return n
-}
-
-func socketsOf(pid int) int64 {
-	dir := "/proc/" + strconv.Itoa(pid) + "/fd/"
-	f, err := os.Open(dir)
-	if err != nil {
-		return 0
+	o := openedBy(family)
+	sockets := int64(len(o.sockets)) + o.sent
+	if b.tier != Basic {
+		text, _ := os.ReadFile("/proc/" + strconv.Itoa(b.pid) + "/net/sockstat")
+		fmt.Sscanf(string(text), "sockets: used %d", &sockets)
 	}
-	defer f.Close()
-	names, _ := f.Readdirnames(-1)
-	var n int64
-	for _, name := range names {
-		if target, err := os.Readlink(dir + name); err == nil && strings.HasPrefix(target, "socket:") {
-			n++
-		}
+	if len(o.pipes) > mostPipes {
+		err = ErrPipes
+	} else if o.sent > mostSent {
+		err = ErrSent
 	}
-	return n
+	return sockets*socketSize + int64(len(o.pipes))*pipeSize, err
 }
 
 func sum(family []int, size func(pid int) int64) int64 {
@@ -172,14 +160,8 @@ func descendants(first int) []int {
 
 // processes returns the numbers of all that can be seen.
 func processes() []int {
-	proc, err := os.Open("/proc")
-	if err != nil {
-		return nil
-	}
-	defer proc.Close()
-	names, _ := proc.Readdirnames(-1)
 	var pids []int
-	for _, name := range names {
+	for _, name := range namesIn("/proc") {
 		if pid, err := strconv.Atoi(name); err == nil {
 			pids = append(pids, pid)
 		}
@@ -247,23 +229,22 @@ func proportionalSize(pid int) int64 {
 
 func sizeOf(pid int, file string, names []string) (size int64) {
 	ofMemory(pid, file, func(text []byte) bool {
-		size = sizeIn(text, names)
+		size = sumIn(text, names) << 10
 		return size > 0
 	})
 	return size
 }
 
-// sizeIn adds up what lines of these names tell, in bytes.
-func sizeIn(text []byte, names []string) int64 {
-	var size int64
+// sumIn adds up what lines of these names tell, in KiB where they tell sizes.
+func sumIn(text []byte, names []string) (sum int64) {
 	for line := range bytes.Lines(text) {
 		name, rest, _ := bytes.Cut(line, []byte(":"))
 		if slices.Contains(names, string(name)) {
-			kib, _ := strconv.ParseInt(string(bytes.TrimSpace(bytes.TrimSuffix(rest, []byte(" kB\n")))), 10, 64)
-			size += kib << 10
+			n, _ := strconv.ParseInt(string(bytes.TrimSpace(bytes.TrimSuffix(rest, []byte(" kB\n")))), 10, 64)
+			sum += n
 		}
 	}
-	return size
+	return sum
 }
 
 // threadTries is how often the threads of a process are listed until one has lived
