@@ -50,10 +50,16 @@ func (n *Node) engineOf(ctx context.Context, w *work) (engine renderer.Engine, e
 	} else {
 		engine, err = n.load(ctx, w)
 	}
-	if err == nil {
-		w.engine = engine
+	if err != nil {
+		return engine, err
 	}
-	return engine, err
+	w.engine = engine
+	if !w.own {
+		w.cellsMu.Lock()
+		w.drawsIn = w.env
+		w.cellsMu.Unlock()
+	}
+	return engine, nil
 }
 
 // load takes an engine for another node's job. w.mu is held.

@@ -17,8 +17,9 @@ import (
 
 // readiness is what this node knows of its own renderer.
 type readiness struct {
-	known chan struct{} // closed when the first look is over
-	err   error         // why it does not work here, and what to do
+	known chan struct{}     // closed when the first look is over
+	envs  []job.Environment // that were found then
+	err   error             // why it does not work here, and what to do
 }
 
 // resourcesEvery is how often free disk and memory are looked at again.
@@ -29,7 +30,7 @@ const resourcesEvery = 30 * time.Second
 func (n *Node) followResources() {
 	envs, err := n.environments()
 	n.mu.Lock()
-	n.readiness.err = err
+	n.readiness.envs, n.readiness.err = envs, err
 	n.mu.Unlock()
 	close(n.readiness.known)
 	if err != nil {

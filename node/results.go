@@ -44,6 +44,9 @@ type result struct {
 	Script string  `json:"script,omitempty"` // of jobs of this node: names the script
 	Used   uint64  `json:"used"`             // rises with each use
 
+	// Of jobs of others: the fingerprint of the environment that it was rendered in.
+	Env string `json:"env,omitempty"`
+
 	// Of jobs of this node: who has rendered it, if it was not checked; "": this node.
 	By job.PeerID `json:"by,omitempty"`
 }

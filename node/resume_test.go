@@ -18,6 +18,7 @@ import (
 
 	"meshnode/blockstore"
 	"meshnode/job"
+	"meshnode/renderer"
 	"meshnode/renderer/synthetic"
 	"meshnode/scheduler"
 )
@@ -49,6 +50,12 @@ func (m *mesh) computer(seed uint64, slots uint32, slow time.Duration) *computer
 
 // start starts a node on it, again if it was killed by Close.
 func (c *computer) start() *Node {
+	c.m.t.Helper()
+	return c.startWith(c.r)
+}
+
+// startWith starts a node whose renderer wraps the computer's.
+func (c *computer) startWith(r renderer.Renderer) *Node {
 	m := c.m
 	m.t.Helper()
 	c.r.Scratch = m.t.TempDir()
@@ -61,7 +68,7 @@ func (c *computer) start() *Node {
 		m.t.Fatal(err)
 	}
 	n, err := New(Parts{
-		Network: network, Store: store, Records: &c.records, Renderer: c.r,
+		Network: network, Store: store, Records: &c.records, Renderer: r,
 		Advert: job.Advert{Name: fmt.Sprintf("computer%d", c.seed), Slots: c.slots, Speed: 1},
 		Log:    slog.New(slog.NewTextHandler(m.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	"meshnode/job"
@@ -74,10 +75,11 @@ func (n *Node) keysOf(ctx context.Context, m *job.Manifest, from []job.PeerID) (
 // reuse returns the cells of a job whose outputs are here, sound and pinned for it,
 // from earlier jobs of its submitter.
 func (n *Node) reuse(ctx context.Context, id job.ID, m *job.Manifest, keys []job.Key) []scheduler.Cached {
+	exact := m.Submitter != n.self && n.drawsAlike(m)
 	found := make(map[uint32]result)
 	var pins []job.CID
 	for i, key := range keys {
-		if one, ok := n.results.find(m.Submitter, key); ok {
+		if one, ok := n.results.find(m.Submitter, key); ok && (!exact || one.Env == m.Need.Fingerprint) {
 			found[uint32(i)] = one
 			pins = append(pins, one.Output)
 		}
@@ -114,6 +116,21 @@ func (n *Node) reuse(ctx context.Context, id job.ID, m *job.Manifest, keys []job
 	return cached
 }
 
+// drawsAlike reports whether this node has the environment of a job, or may have it: it
+// is not known yet. What it says that it has rendered is then held to be that
+// environment's, to the byte.
+func (n *Node) drawsAlike(m *job.Manifest) bool {
+	select {
+	case <-n.readiness.known:
+	default:
+		return true
+	}
+	n.mu.Lock()
+	envs := slices.Concat(n.readiness.envs, n.advert.Environments)
+	n.mu.Unlock()
+	return slices.ContainsFunc(envs, func(e job.Environment) bool { return e.Fingerprint == m.Need.Fingerprint })
+}
+
 // stillThere reports whether all blocks of a result are here, and sound.
 func (n *Node) stillThere(ctx context.Context, one result, limit uint64) bool {
 	block, err := n.parts.Store.Block(ctx, one.Output, nil)
@@ -135,7 +152,7 @@ func (n *Node) stillThere(ctx context.Context, one result, limit uint64) bool {
 // keepResult remembers a cell that is here, for later jobs with the same.
 func (n *Node) keepResult(w *work, cell uint32, output job.CID, size uint64) {
 	m, key, script := w.keyOf(cell)
-	n.rememberResults(w, m, map[job.Key]result{key: {Output: output, Size: size, Script: script}})
+	n.rememberResults(w, m, map[job.Key]result{key: {Output: output, Size: size, Script: script, Env: w.drawnIn()}})
 }
 
 // rememberResults keeps results of a job; m is nil if there are none.
@@ -209,6 +226,14 @@ func (w *work) makerOf(cell uint32) job.PeerID {
 	w.cellsMu.Lock()
 	defer w.cellsMu.Unlock()
 	return w.makers[cell]
+}
+
+// drawnIn returns the environment of the engine that renders here; "": it is that of a
+// job of this node.
+func (w *work) drawnIn() string {
+	w.cellsMu.Lock()
+	defer w.cellsMu.Unlock()
+	return w.drawsIn
 }
 
 // keyOf returns the key of a cell, zero if it has none.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"meshnode/job"
+	"meshnode/renderer"
 	"meshnode/renderer/synthetic"
 )
 
@@ -145,6 +146,62 @@ func TestReuseElsewhere(t *testing.T) {
 	b.publish(second, req, path, keyed)
 	if a.draws(1)+b.draws(1) == 0 {
 		t.Error("what was rendered for one submitter was given to another")
+	}
+}
+
+// tolerant is a renderer to which all pictures look alike.
+type tolerant struct{ *synthetic.Renderer }
+
+func (r *tolerant) Take(ctx context.Context, trust renderer.Trust, env string) (renderer.Engine, error) {
+	e, err := r.Renderer.Take(ctx, trust, env)
+	if err != nil {
+		return nil, err
+	}
+	return &approving{e}, nil
+}
+
+type approving struct{ renderer.Engine }
+
+func (*approving) Alike(context.Context, []string, []string) error { return nil }
+
+// What a worker has rendered in an environment that is like the submitter's is not what
+// it renders when it has that: it is not taken for that, and the worker not for a liar.
+func TestReuseAfterSetup(t *testing.T) {
+	m := newMesh(t)
+	a, b := m.computer(1, 1, 0), m.computer(2, 2, 0)
+	a.r.Installed, b.r.Installed = []job.Environment{environmentOf("own")}, []job.Environment{environmentOf("other")}
+	first := a.startWith(&tolerant{a.r})
+	second := b.startWith(&retouched{b.r, func(renderer.Trust, uint32) bool { return true }})
+	m.settle()
+	req, _ := m.scene(keyed, 0)
+	req.Trust = "known"
+	for _, drawn := range []int{6, 0, 6} { // at first, again, after "meshnode setup"
+		b.mu.Lock()
+		clear(b.drawn)
+		b.mu.Unlock()
+		req.Ticket = NewTicket()
+		var got events
+		first.Publish(m.soon(), req, got.add)
+		if last := got.last(); last.Event != "finished" || got.said("counts any more") {
+			t.Fatalf("ended with %+v, and said %+v", last, got.all)
+		}
+		b.mu.Lock()
+		if len(b.drawn) != drawn {
+			t.Errorf("the worker has drawn %d cells, not %d", len(b.drawn), drawn)
+		}
+		b.mu.Unlock()
+		m.wait("the worker to be free", func() bool { return len(second.Jobs()) == 0 })
+		a.forget(first)
+		if drawn == 0 {
+			second.Close()
+			m.drop(second)
+			b.r.Installed = a.r.Installed
+			second = b.start()
+			m.settle()
+		}
+	}
+	if first.roles.role(second.self) == RoleBlocked {
+		t.Error("an honest peer is blocked")
 	}
 }
 

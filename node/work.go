@@ -49,6 +49,7 @@ type work struct {
 	believes bool                  // what peers render of it, unchecked
 	keys     []job.Key             // of the cells; nil: their outputs are not remembered
 	script   string                // of a job of this node; see scriptOf
+	drawsIn  string                // of another's job: the environment of its latest engine
 }
 
 // workOn returns the node's part in a job, made on first use.
