@@ -5,31 +5,31 @@ package manim
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"meshnode/renderer"
 )
 
 // Alike implements renderer.Engine.
 func (e *engine) Alike(ctx context.Context, own, other []string) error {
-	return e.compare(ctx, func(paths func([]string) []string) map[string]any {
-		return map[string]any{"t": "compare", "own": paths(own), "other": paths(other)}
+	return e.compare(ctx, slices.Concat(own, other), func(in string) map[string]any {
+		return map[string]any{"t": "compare", "own": pathsIn(in, own), "other": pathsIn(in, other)}
 	})
 }
 
 // compare has the hub's child process look at files below In, one request at a time.
-func (e *engine) compare(ctx context.Context, request func(paths func([]string) []string) map[string]any) error {
+func (e *engine) compare(ctx context.Context, files []string, request func(in string) map[string]any) error {
 	e.comparing.Lock()
 	defer e.comparing.Unlock()
 	h := e.current()
-	if err := h.proc.Give(); err != nil {
+	if err := h.proc.GiveFiles(files); err != nil {
 		return err
 	}
-	paths := func(names []string) []string { return pathsIn(h.proc.Dirs().In, names) }
 	select {
 	case <-h.compared: // of an Alike that was given up
 	default:
 	}
-	if err := h.send(request(paths)); err != nil {
+	if err := h.send(request(h.proc.Dirs().In)); err != nil {
 		return err
 	}
 	select {

@@ -87,7 +87,7 @@ func (e *engine) Load(ctx context.Context, m *job.Manifest, missing renderer.Mis
 		return err
 	}
 	h := e.current()
-	if err := h.proc.Give(); err != nil {
+	if err := h.proc.Give(ctx); err != nil {
 		return err
 	}
 	e.lacks.begin(missing)
@@ -162,7 +162,7 @@ func (e *engine) Join(ctx context.Context, m *job.Manifest, cells map[uint32][]s
 		return nil, err
 	}
 	h := e.current()
-	if err := h.proc.Give(); err != nil {
+	if err := h.proc.Give(ctx); err != nil {
 		return nil, err
 	}
 	if err := h.send(map[string]any{"t": "join", "spec": s.Engine, "out": h.proc.Dirs().Out}); err != nil {

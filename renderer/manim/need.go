@@ -101,7 +101,7 @@ func (e *engine) heedNeed(h *hub, path string) error {
 		answer := map[string]any{"t": "given", "path": path}
 		at, err := missing(ctx, path)
 		if err == nil {
-			err = h.proc.Give()
+			err = h.proc.GiveFiles([]string{at})
 		}
 		if err != nil {
 			answer["error"], answer["final"] = err.Error(), errors.Is(err, renderer.ErrRefused)

@@ -417,13 +417,25 @@ func (b *boxedProc) wait() *os.ProcessState {
 	return b.cmd.ProcessState
 }
 
-// give changes the owner of what root has put into In. The job may be moving
-// things about meanwhile: nothing here leaves its folder.
-func (b *boxedProc) give() error {
+// give changes the owner of what root has put into In.
+func (b *boxedProc) give(ctx context.Context) error {
 	if b.owner == 0 {
 		return nil
 	}
-	return chownAll(b.in, b.owner)
+	return chownAll(ctx, b.in, b.owner)
+}
+
+// giveFiles does so for some of it. Nothing here leaves the folder.
+func (b *boxedProc) giveFiles(names []string) error {
+	if b.owner == 0 {
+		return nil
+	}
+	for _, name := range names {
+		if err := chownPath(b.in, name, b.owner); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // firstProcess is the job's own, as seen here.

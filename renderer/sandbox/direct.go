@@ -74,7 +74,8 @@ func (b *directBox) wait() *os.ProcessState {
 	return b.cmd.ProcessState
 }
 
-func (b *directBox) give() error { return nil }
+func (b *directBox) give(context.Context) error { return nil }
+func (b *directBox) giveFiles([]string) error   { return nil }
 
 // lower does nothing: the user's own jobs are as urgent as the user.
 func (b *directBox) lower() {}

@@ -35,10 +35,11 @@ type Proc struct {
 
 // box is what differs between the tiers.
 type box interface {
-	kill()                  // ends every process of the job; at any time, repeatedly
-	wait() *os.ProcessState // returns when every process of the job is gone
-	give() error            // makes the files in In the job's own
-	lower()                 // the priority of the first process
+	kill()                          // ends every process of the job; at any time, repeatedly
+	wait() *os.ProcessState         // returns when every process of the job is gone
+	give(ctx context.Context) error // makes all that is in In the job's own
+	giveFiles(names []string) error // so files in it, and the folders above them
+	lower()                         // the priority of the first process
 	watch(end func(error), done <-chan struct{})
 	free() error // after wait: what is left on the host
 }
@@ -73,7 +74,8 @@ func (p *Proc) Stdin() *os.File { return p.stdin }
 // until Close; SetReadDeadline bounds reads.
 func (p *Proc) Stdout() *os.File { return p.stdout }
 
-// In is the job's folder of inputs, for writing. Call Give after filling it.
+// In is the job's folder of inputs, for writing. Call Give after filling it, and
+// GiveFiles for what comes later.
 // It is valid until Close, also after the job has ended.
 func (p *Proc) In() *os.Root { return p.in }
 
@@ -82,9 +84,20 @@ func (p *Proc) In() *os.Root { return p.in }
 func (p *Proc) Out() *os.Root { return p.out }
 
 // Give makes what the caller has put into In the job's own, so that it may
-// write beside it. To be called before the job is told of the files.
-func (p *Proc) Give() error {
-	if err := p.box.give(); err != nil {
+// write beside it. To be called before the job is told of the files, and before any
+// code of a stranger runs in it: that could make In as deep as it likes.
+func (p *Proc) Give(ctx context.Context) error {
+	return notGiven(p.box.give(ctx))
+}
+
+// GiveFiles is Give for single files below In, and the folders above them. The job
+// may be moving things about meanwhile.
+func (p *Proc) GiveFiles(names []string) error {
+	return notGiven(p.box.giveFiles(names))
+}
+
+func notGiven(err error) error {
+	if err != nil {
 		return fmt.Errorf("sandbox: inputs not given to the job: %w", err)
 	}
 	return nil

@@ -4,6 +4,7 @@ package sandbox
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -42,18 +43,37 @@ func unusedUser() (int, error) {
 	return highest, nil
 }
 
-// chownAll gives all below root to a user and group of that number.
-func chownAll(root *os.Root, id int) error {
+// chownAll gives all below root to a user and group of that number. Its time grows with
+// the square of the depth: for files of file sets, whose paths are short.
+func chownAll(ctx context.Context, root *os.Root, id int) error {
 	return fs.WalkDir(root.FS(), ".", func(path string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			if errors.Is(err, fs.ErrNotExist) {
-				return nil // the job has moved it
-			}
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil // the job has moved it
+		case err != nil:
 			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
 		}
-		if err := root.Lchown(path, id, id); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return nil
+		return chown(root, path, id)
 	})
+}
+
+// chownPath gives them a file below root and the folders above it.
+func chownPath(root *os.Root, path string, id int) error {
+	for i, c := range path {
+		if c == '/' {
+			if err := chown(root, path[:i], id); err != nil {
+				return err
+			}
+		}
+	}
+	return chown(root, path, id)
+}
+
+func chown(root *os.Root, path string, id int) error {
+	if err := root.Lchown(path, id, id); !errors.Is(err, fs.ErrNotExist) { // else the job has moved it
+		return err
+	}
+	return nil
 }

@@ -95,7 +95,7 @@ func TestGiveAndTake(t *testing.T) {
 		if err := p.In().WriteFile("deep/er/file", []byte("content"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := p.Give(); err != nil {
+		if err := p.Give(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := io.WriteString(p.Stdin(), "deep/er/file\n"); err != nil {
