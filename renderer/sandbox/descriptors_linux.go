@@ -4,8 +4,11 @@ package sandbox
 
 import (
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,19 +43,22 @@ func openedBy(family []int) *opened {
 	for _, pid := range family {
 		dir := "/proc/" + strconv.Itoa(pid) + "/task/"
 		for _, thread := range namesIn(dir) {
-			o.add(dir + thread)
+			if o.add(dir+thread) == unix.EACCES && os.Geteuid() == 0 {
+				asOwner(dir+thread, func() { o.add(dir + thread) })
+			}
 		}
 	}
 	return o
 }
 
-// add adds what a thread has open.
-func (o *opened) add(thread string) {
+// add adds what a thread has open, and returns why that cannot be told.
+func (o *opened) add(thread string) (denied error) {
 	dir := thread + "/fd/"
 	var buf [64]byte // what is longer is a file
 	for _, fd := range namesIn(dir) {
 		n, err := unix.Readlink(dir+fd, buf[:])
 		if err != nil {
+			denied = err
 			continue
 		}
 		switch link := string(buf[:n]); {
@@ -65,6 +71,39 @@ func (o *opened) add(thread string) {
 			}
 		}
 	}
+	return denied
+}
+
+// becoming is held while a thread is another user: that closes /proc/self to this process,
+// which is opened again afterwards.
+var becoming sync.Mutex
+
+// asOwner runs f as the user whose a file is. The root of a container may lack the right
+// to look into the processes of others (CAP_SYS_PTRACE), and may become them. That user
+// cannot signal or trace the thread meanwhile: its real and saved numbers stay root's.
+func asOwner(file string, f func()) {
+	var stat unix.Stat_t
+	if unix.Stat(file, &stat) != nil || stat.Uid == 0 {
+		return
+	}
+	const same = ^uintptr(0)
+	become := func(uid, gid uint32) bool { // raw: this thread alone
+		_, _, e1 := syscall.RawSyscall(unix.SYS_SETRESGID, same, uintptr(gid), same)
+		_, _, e2 := syscall.RawSyscall(unix.SYS_SETRESUID, same, uintptr(uid), same)
+		return e1 == 0 && e2 == 0
+	}
+	gid := uint32(os.Getegid())
+	becoming.Lock()
+	defer becoming.Unlock()
+	open, _ := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
+	runtime.LockOSThread()
+	if become(stat.Uid, stat.Gid) {
+		f()
+	}
+	if become(0, gid) {
+		runtime.UnlockOSThread()
+	} // else the thread ends with its goroutine
+	unix.Prctl(unix.PR_SET_DUMPABLE, uintptr(open), 0, 0, 0)
 }
 
 // linesSent is of /proc/PID/fdinfo/N.
