@@ -28,17 +28,46 @@ type evidence struct {
 	Time   time.Time  `json:"time"`
 }
 
+const accusePrefix = "accuse/"
+
+func accuseKey(p job.PeerID) string { return accusePrefix + string(p) }
+
+// accuseLeft blocks the peers that an earlier node of this home was to block.
+func (n *Node) accuseLeft() {
+	records, err := n.parts.Records.Read(accusePrefix)
+	if err != nil {
+		n.log.Error("it is not known which peers were found to lie just before the end", "err", err)
+	}
+	for key, value := range records {
+		var a scheduler.Accuse
+		if json.Unmarshal(value, &a) == nil && accuseKey(a.Peer) == key {
+			n.accuse(a)
+		}
+	}
+}
+
 // accuse blocks a peer that has been shown to lie, and tells the user how to undo
-// it. One that the user has allowed by name is not blocked: he has decided.
+// it. One that the user has allowed by name is not blocked: he has decided. Until that is
+// done the accusation is the record "accuse/<peer>".
 func (n *Node) accuse(a scheduler.Accuse) {
+	if n.block(a) != nil || n.ctx.Err() != nil {
+		return // the next node of this home does it again
+	}
+	if err := n.parts.Records.Write(Record{Key: accuseKey(a.Peer)}); err != nil {
+		n.log.Error("the record of an accusation is not removed", "of", n.nameOf(a.Peer), "err", err)
+	}
+}
+
+// block is accuse without the record.
+func (n *Node) block(a scheduler.Accuse) error {
 	e := evidence{Peer: a.Peer, Job: a.Job, Cell: a.Cell, Reason: a.Reason, Word: a.Word, Output: a.Output, Own: a.Own, Time: time.Now().UTC()}
 	n.keepEvidence(e)
-	forgotten, err := n.roles.note(e)
+	forgotten, noted := n.roles.note(e)
 	if forgotten != "" {
-		err = errors.Join(err, n.parts.Store.Unpin(n.ctx, pinEvidence+string(forgotten)))
+		noted = errors.Join(noted, n.parts.Store.Unpin(n.ctx, pinEvidence+string(forgotten)))
 	}
-	if err != nil {
-		n.log.Error("evidence not kept", "of", n.nameOf(a.Peer), "err", err)
+	if noted != nil {
+		n.log.Error("evidence not kept", "of", n.nameOf(a.Peer), "err", noted)
 	}
 	name := n.nameOf(a.Peer)
 	blocked, err := n.roles.bar(a.Peer)
@@ -47,13 +76,14 @@ func (n *Node) accuse(a scheduler.Accuse) {
 	}
 	if !blocked {
 		n.log.Warn("a peer that was allowed by name lies", "peer", name, "id", a.Peer, "job", a.Job.Short(), "cell", a.Cell, "why", a.Reason)
-		return
+		return errors.Join(noted, err)
 	}
 	n.rolesChanged()
 	n.log.Warn("a peer that lies is blocked", "peer", name, "id", a.Peer, "job", a.Job.Short(), "cell", a.Cell, "why", a.Reason)
 	n.toPublication(a.Job, func(p *publication) {
 		p.emit(Event{Event: "note", Text: fmt.Sprintf("%s is blocked on this node, as it lies: \"meshnode allow %s\" undoes that", name, a.Peer.Short())})
 	})
+	return errors.Join(noted, err)
 }
 
 // Evidence that is kept with the bytes of both results, and how its blocks are pinned.

@@ -17,7 +17,7 @@ import (
 // a goroutine and answers with an event.
 func (n *Node) execute(a scheduler.Action) {
 	switch a := a.(type) {
-	case scheduler.Persist: // carryOut has
+	case scheduler.Persist, scheduler.Disgrace: // carryOut has
 	case scheduler.Publish:
 		n.publish(a.Msg)
 	case scheduler.Relay:
@@ -64,14 +64,7 @@ func (n *Node) execute(a scheduler.Action) {
 	case scheduler.Sick:
 		n.tasks.Go(func() { n.beSick(a.Reason) })
 	case scheduler.Accuse:
-		n.tasks.Go(func() {
-			n.forgetResults(a.Job)
-			n.accuse(a)
-		})
-	case scheduler.Disgrace:
-		if err := n.results.disown(a.Peer); err != nil {
-			n.log.Warn("results of a peer that lies are not forgotten", "peer", n.nameOf(a.Peer), "err", err)
-		}
+		n.tasks.Go(func() { n.accuse(a) })
 	case scheduler.Tell:
 		n.log.Info(a.Text, "job", a.Job.Short())
 		n.toPublication(a.Job, func(p *publication) { p.emit(Event{Event: "note", Text: a.Text}) })

@@ -104,16 +104,31 @@ func (n *Node) together(ev scheduler.Event) []scheduler.Event {
 }
 
 // carryOut writes all records of some steps at once, and then does what else they
-// ask for, in order: nothing is said before what it rests on is on disk. After an
-// error nothing was done.
+// ask for, in order: nothing is said before what it rests on is on disk. What liars have
+// rendered goes from there with it, and whom to accuse is noted. After an error nothing
+// was done.
 func (n *Node) carryOut(actions []scheduler.Action) error {
 	var changes []Record
+	var liars []job.PeerID
+	var doubtful []resultKey // of the jobs in which they lied
 	for _, a := range actions {
-		if p, ok := a.(scheduler.Persist); ok {
-			changes = append(changes, Record{p.Key, p.Value})
+		switch a := a.(type) {
+		case scheduler.Persist:
+			changes = append(changes, Record{a.Key, a.Value})
+		case scheduler.Disgrace:
+			liars = append(liars, a.Peer)
+		case scheduler.Accuse:
+			changes = append(changes, record(accuseKey(a.Peer), a))
+			doubtful = append(doubtful, n.resultsOf(a.Job)...)
 		}
 	}
-	if err := n.parts.Records.Write(changes...); err != nil {
+	var err error
+	if len(liars)+len(doubtful) > 0 {
+		err = n.results.disown(liars, doubtful, changes...)
+	} else {
+		err = n.parts.Records.Write(changes...)
+	}
+	if err != nil {
 		return err
 	}
 	for _, a := range actions {

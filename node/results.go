@@ -27,10 +27,14 @@ const maxResults = 50_000
 type results struct {
 	records Records
 
-	mu   sync.Mutex // guards what follows
-	kept map[resultKey]result
-	last uint64 // the highest result.Used
+	mu       sync.Mutex // guards what follows
+	kept     map[resultKey]result
+	last     uint64              // the highest result.Used
+	disowned map[job.PeerID]bool // peers that were found out since the node began; see keep
 }
+
+// maxDisowned bounds results.disowned.
+const maxDisowned = 10_000
 
 type resultKey struct {
 	of  job.PeerID // submitter
@@ -63,7 +67,7 @@ func loadResults(records Records) (*results, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &results{records: records, kept: make(map[resultKey]result, len(found))}
+	r := &results{records: records, kept: make(map[resultKey]result, len(found)), disowned: make(map[job.PeerID]bool)}
 	for name, value := range found {
 		of, text, _ := strings.Cut(strings.TrimPrefix(name, resultsPrefix), "/")
 		key, err := job.ParseKey(text)
@@ -125,7 +129,8 @@ func (r *results) madeFrom(of job.PeerID, script string) []job.Key {
 	return keys
 }
 
-// keep remembers results; those that it has already have been used again.
+// keep remembers results; those that it has already have been used again. Of a peer that
+// was found out meanwhile nothing is kept: the job that it is for may not know yet.
 func (r *results) keep(of job.PeerID, made map[job.Key]result) error {
 	delete(made, job.Key{})
 	if len(made) == 0 {
@@ -135,6 +140,9 @@ func (r *results) keep(of job.PeerID, made map[job.Key]result) error {
 	defer r.mu.Unlock()
 	var changes []Record
 	for key, one := range made {
+		if r.disowned[one.By] {
+			continue
+		}
 		r.last++
 		one.Used = r.last
 		k := resultKey{of, key}
@@ -162,18 +170,38 @@ func (r *results) oldest(over int) []resultKey {
 	return keys[:max(over, len(keys)/10)]
 }
 
-// disown drops what a peer has rendered for jobs of this node.
-func (r *results) disown(by job.PeerID) error {
+// disown drops what liars have rendered for jobs of this node, and other results, in one
+// write with other records. After an error nothing was done.
+func (r *results) disown(liars []job.PeerID, others []resultKey, changes ...Record) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var changes []Record
+	var gone []resultKey
 	for k, one := range r.kept {
-		if one.By == by {
-			delete(r.kept, k)
-			changes = append(changes, Record{Key: k.record()})
+		if slices.Contains(liars, one.By) {
+			gone = append(gone, k)
 		}
 	}
-	return r.records.Write(changes...)
+	for _, k := range others {
+		if _, ok := r.kept[k]; ok {
+			gone = append(gone, k)
+		}
+	}
+	for _, k := range gone {
+		changes = append(changes, Record{Key: k.record()})
+	}
+	if err := r.records.Write(changes...); err != nil {
+		return err
+	}
+	for _, k := range gone {
+		delete(r.kept, k)
+	}
+	if len(r.disowned) >= maxDisowned {
+		clear(r.disowned) // the jobs of then are over
+	}
+	for _, p := range liars {
+		r.disowned[p] = true
+	}
+	return nil
 }
 
 // forget drops results.

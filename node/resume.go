@@ -24,6 +24,7 @@ import (
 //	request/<ticket>/scenes       the names of its scenes, if there are several
 //	request/<ticket>/job/<scene>  sceneRecord: a job that was offered, or is over
 //	finish/<job>                  FinishRequest: the film of another node's job
+//	accuse/<peer>                 scheduler.Accuse: whom to block
 //
 // The scheduler's own records of jobs lie beside them ("job/…").
 
@@ -211,6 +212,7 @@ func (n *Node) goOnWith(r *request, scene string, s sceneRecord, j *leftJob) {
 
 // goOn goes on with what was left, when there is a scheduler.
 func (n *Node) goOn(l *left) {
+	n.accuseLeft()
 	mine := make(map[job.ID]bool)
 	for _, r := range l.requests {
 		for _, s := range r.scenes {

@@ -192,18 +192,18 @@ func (w *work) believesAll() bool {
 	return w.believes
 }
 
-// forgetResults drops what jobs could have of a job that a liar has worked on.
-func (n *Node) forgetResults(id job.ID) {
+// resultsOf names what other jobs could have of a job.
+func (n *Node) resultsOf(id job.ID) (results []resultKey) {
 	w := n.workOn(id)
 	w.cellsMu.Lock()
-	m, keys := w.man, w.keys
-	w.cellsMu.Unlock()
-	if m == nil {
-		return
+	defer w.cellsMu.Unlock()
+	if w.man == nil {
+		return nil
 	}
-	if err := n.results.forget(m.Submitter, keys); err != nil {
-		n.log.Warn("results are not forgotten", "job", id.Short(), "err", err)
+	for _, key := range w.keys {
+		results = append(results, resultKey{w.man.Submitter, key})
 	}
+	return results
 }
 
 // setKeys notes the keys of the job's cells, and what names its script.

@@ -126,7 +126,7 @@ func TestReuseElsewhere(t *testing.T) {
 	if a.drewOnly(); of < 4 || byOther() != of {
 		t.Errorf("%d results of 6 are known to be of the other node, and then %d", of, byOther())
 	}
-	if err := first.results.disown(second.self); err != nil || byOther() != 0 {
+	if err := first.results.disown([]job.PeerID{second.self}, nil); err != nil || byOther() != 0 {
 		t.Errorf("%d results of a liar are kept: %v", byOther(), err)
 	}
 
