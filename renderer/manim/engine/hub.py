@@ -347,14 +347,9 @@ class Hub:
                 self.tell(body, {"t": "outline"})
         elif kind == "outlined":
             self.end_turn(body)
-        elif kind == "threads":
+        elif kind == "unforkable":
             if self.may_fork:
-                self.pipes.send(
-                    {
-                        "t": "note",
-                        "text": "the scene runs threads or reads a file bit by bit: every renderer walks it from its start",
-                    }
-                )
+                self.pipes.send({"t": "note", "text": message["text"]})
             self.may_fork = body.guide = False
             self.take_back(body)
         elif kind == "restart":

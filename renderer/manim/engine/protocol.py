@@ -19,6 +19,10 @@ class Closed(Exception):
     """The other side is gone."""
 
 
+class Unsent(Exception):
+    """The system passes no descriptor now; nothing was sent."""
+
+
 def pack(message: dict) -> bytes:
     """The bytes of a message."""
     body = json.dumps(message, separators=(",", ":")).encode()
@@ -94,16 +98,24 @@ class Channel:
 
     def send(self, message: dict, fd: int | None = None) -> None:
         data = pack(message)
+        if fd is not None:
+            data = data[self._pass(data, fd) :]
         try:
-            if fd is not None:
-                sent = socket.send_fds(self.sock, [data], [fd])
-                data = data[sent:]
             self.sock.sendall(data)
         except OSError as error:
             if isinstance(error, TimeoutError):
                 with suppress(OSError):
                     self.sock.shutdown(socket.SHUT_RDWR)  # it has half a message, and both sides are to know
             raise Closed from error
+
+    def _pass(self, data: bytes, fd: int) -> int:
+        """Send a descriptor, and as many of the bytes as go with it."""
+        try:
+            return socket.send_fds(self.sock, [data], [fd])
+        except (ConnectionError, TimeoutError) as error:
+            raise Closed from error
+        except OSError as error:  # too many are under way, of all programs of the user
+            raise Unsent(error.strerror) from error
 
     def receive(self) -> list[dict]:
         """The messages that one read brings; may be none."""

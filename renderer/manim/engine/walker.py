@@ -12,6 +12,7 @@ from __future__ import annotations
 import gc
 import os
 import random
+import signal
 import socket
 import sys
 import time
@@ -24,8 +25,10 @@ from typing import Any
 from . import content, digest, drawing, grid, late, private, threads
 from .encode import ImageCell, VideoCell
 from .meter import Meter
-from .protocol import Channel, Closed
+from .protocol import Channel, Closed, Unsent
 
+THREADS = "the scene runs threads or reads a file bit by bit: every renderer walks it from its start"
+ALONE = "this computer lets no walker be forked: each walks the scene from its start"
 FOREVER = 1 << 62  # a frame that no scene reaches
 CHECKPOINT_SECONDS = 0.1  # CPU seconds of walking between the first checkpoints; doubles as they become many
 CHECKPOINTS = 12  # after so many, twice as far apart
@@ -93,6 +96,7 @@ class Walker:
         self._checkpoint_every = CHECKPOINT_SECONDS
         self._checkpoints = 0
         self._children: list[int] = []
+        self._may_fork = hasattr(os, "fork")
 
     def start(self, order: dict | None) -> None:
         """Take the order that a walker from before the scene begins with; the leader has none."""
@@ -306,7 +310,7 @@ class Walker:
             self.draw(order)
         elif kind == "fork":
             if not self._forkable():
-                self.report({"t": "threads"})
+                self.report({"t": "unforkable", "text": THREADS})
             elif self._fork():
                 self.report({"t": "stand", "frame": self.frame, "walk": self.cpu()})
         elif kind != "drop":  # a drop that came too late
@@ -443,23 +447,34 @@ class Walker:
         return self._cpu_before + time.process_time()
 
     def _forkable(self) -> bool:
-        return hasattr(os, "fork") and threads.count() == 1 and not private.keeps_files_open()
+        return self._may_fork and threads.count() == 1 and not private.keeps_files_open()
 
     def _fork(self) -> bool:
-        """Become two walkers at the same place; True in the new one. The hub learns of it through a new channel."""
-        mine, theirs = socket.socketpair()
+        """Become two walkers at the same place; True in the new one. The hub learns of it through a new channel.
+
+        Where that cannot be, this one goes on alone, and the hub learns that instead.
+        """
         state = random.getstate()  # Python reseeds its generator in a forked child
         sys.stdout.flush()
         sys.stderr.flush()
         cpu = self.cpu()
         with self.unseen():
             files = self.files.snapshot(self.written()) if self.files is not None else {}
-        child = os.fork()
+        try:
+            mine, theirs = socket.socketpair()
+            child = os.fork()
+        except OSError as error:
+            self._stay_alone(error.strerror)
+            return False
         if child:
             mine.close()
-            self.report({"t": "forked"}, theirs.fileno())
-            theirs.close()
             self._children.append(child)
+            try:
+                self.report({"t": "forked"}, theirs.fileno())
+            except Unsent as error:
+                os.kill(child, signal.SIGKILL)  # the hub will never know of it
+                self._stay_alone(error)
+            theirs.close()
             self._reap()
             return False
         random.setstate(state)
@@ -479,6 +494,10 @@ class Walker:
             self.files.install()
         silence()
         return True
+
+    def _stay_alone(self, why: Any) -> None:
+        self._may_fork = False
+        self.report({"t": "unforkable", "text": f"{ALONE} ({why})"})
 
     def _reap(self) -> None:
         """Collect forks that have ended. Only our own: the scene may be waiting for processes that it started."""
