@@ -86,6 +86,9 @@ func openDatabase(path string, log *slog.Logger) (*database, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		log.Warn("the node's records may not outlast a power cut", "err", err)
+	}
 	return d, nil
 }
 
@@ -108,7 +111,9 @@ func (e *formatError) Error() string {
 	return fmt.Sprintf("node: %s has format %d, this program knows %d: use the program that wrote it, or move the file away", e.path, e.format, recordsFormat)
 }
 
-// salvage returns the sound records in a file, and how many are not.
+// salvage returns the sound records in a file, and how many are not. An empty file is
+// as good as none (fs.ErrNotExist): a full disk, or a kill, leaves one where bbolt was to
+// begin it.
 func salvage(path string) (kept map[string][]byte, bad int, err error) {
 	var db *bolt.DB
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
@@ -120,7 +125,11 @@ func salvage(path string) (kept map[string][]byte, bad int, err error) {
 			err = errors.Join(err, db.Close())
 		}
 	}()
-	if _, err := os.Stat(path); err != nil {
+	info, err := os.Stat(path)
+	if err == nil && info.Mode().IsRegular() && info.Size() == 0 {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
 		return nil, 0, err
 	}
 	db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: lockTime, ReadOnly: true})
@@ -162,10 +171,7 @@ func renew(path string, kept map[string][]byte) error {
 	if err := errors.Join(d.Write(changes...), d.Close()); err != nil {
 		return errors.Join(err, os.Remove(fresh))
 	}
-	if err := os.Rename(fresh, path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
+	return os.Rename(fresh, path)
 }
 
 // openBolt opens a sound file, or makes a new one.

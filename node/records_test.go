@@ -127,6 +127,26 @@ func TestDamagedRecords(t *testing.T) {
 	}
 }
 
+// A disk that was full when the file was to be begun leaves it empty: it is begun again.
+func TestEmptyRecords(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range [][]string{nil, {"job/a"}} {
+		d := open(t, path)
+		if got := names(t, d, ""); !slices.Equal(got, want) {
+			t.Errorf("records: %q, want %q", got, want)
+		}
+		if err := d.Write(Record{"job/a", []byte("1")}); err != nil {
+			t.Error(err)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // A process that is killed in the middle of writing leaves each transaction whole
 // or not there, and everything that it has been told is written.
 func TestRecordsOfAKilledProcess(t *testing.T) {
