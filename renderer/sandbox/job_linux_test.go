@@ -25,7 +25,7 @@ func init() {
 	}
 	maps.Copy(jobsByName, testJobs{
 		"map": mapJob, "forks": forksJob, "bomb": bombJob, "open": openJob, "write": writeJob("OUT"), "write-in": writeJob("IN"), "write-tmp": writeJob("TMP"), "deep": deepJob,
-		"closed": closedJob, "restless": restlessJob, "headless": headlessJob, "room": roomJob, "hold": holdJob, "shared": sharedJob, "buffers": buffersJob, "tables": tablesJob,
+		"closed": closedJob, "restless": restlessJob, "headless": headlessJob, "room": roomJob, "hold": holdJob, "shared": sharedJob, "buffers": buffersJob, "tables": tablesJob, "mappings": mappingsJob,
 		"pipes": pipesJob, "headless-pipes": headlessPipesJob, "send": sendJob,
 		"relay": relayJob, "work": workJob, "signal": signalJob,
 	})
@@ -272,6 +272,24 @@ func sharedJob(args []string) error {
 		}
 	}
 	return err
+}
+
+// mappingsJob has as many mappings as it may, in each of that many processes.
+func mappingsJob(args []string) error {
+	n, _ := strconv.Atoi(args[0])
+	if n > 1 {
+		other := exec.Command(os.Args[0], append([]string{testStage, "mappings", strconv.Itoa(n - 1)}, args[1:]...)...)
+		if err := other.Start(); err != nil {
+			return err
+		}
+		defer other.Wait()
+	}
+	const most = 65000
+	block, err := unix.Mmap(-1, 0, most*4096, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+	for i := 0; err == nil && i < most; i += 2 {
+		err = unix.Mprotect(block[i*4096:][:4096], unix.PROT_NONE)
+	}
+	return errors.Join(err, stay())
 }
 
 // headlessJob holds that many bytes in a process whose first thread has ended.

@@ -41,6 +41,7 @@ func TestLimits(t *testing.T) {
 		{"memory of a device", Limits{Memory: 60 * mib}, []string{"shared", "/dev/zero", strconv.Itoa(64 * mib)}, nil, syscallErrors{unix.ENOENT, unix.EACCES}},
 		{"memory of the kernel", Limits{Memory: 60 * mib}, []string{"buffers", "150"}, ErrMemory, nil},
 		{"page tables", Limits{Memory: 60 * mib, AddressSpace: 64 << 30}, []string{"tables", "40"}, ErrMemory, nil},
+		{"mappings", Limits{Memory: 45 * mib}, []string{"mappings", "3"}, ErrMemory, nil},
 		{"pipes", Limits{}, []string{"pipes", "200"}, ErrPipes, nil},
 		{"pipes of a process whose first thread has ended", Limits{}, []string{"headless-pipes", "200"}, ErrPipes, nil},
 		{"descriptors sent", Limits{}, []string{"send", "100"}, ErrSent, nil},

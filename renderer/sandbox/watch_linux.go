@@ -37,7 +37,8 @@ func (b *boxedProc) watch(end func(error), done <-chan struct{}) {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
 	var family []int
-	var buffers int64
+	var kernel int64 // of its memory, in bytes
+	var records mappings
 	for look := 0; ; look++ {
 		select {
 		case <-done:
@@ -59,18 +60,22 @@ func (b *boxedProc) watch(end func(error), done <-chan struct{}) {
 			if b.tier == Basic && sum(family[1:], tasks) > int64(b.limits.Processes) { // but the supervisor
 				end(ErrProcesses)
 			}
-			var err error
-			if buffers, err = b.buffers(family); err != nil {
+			buffers, err := b.buffers(family)
+			if err != nil {
 				end(err)
 			}
+			if look%looksPerSearch == 0 {
+				records = records.look(family)
+			}
+			kernel = buffers + records.size()
 		}
 		// Forks share most of what they hold, so their resident sizes add up to
 		// several times the truth. The proportional ones are right, but slow.
-		most := b.limits.Memory - buffers
+		most := b.limits.Memory - kernel
 		if resident > most && sum(family, proportionalSize) > most {
 			end(ErrMemory)
 		}
-		beside := buffers + b.inMemory()
+		beside := kernel + b.inMemory()
 		if b.limits.Shared.exceeded(b, beside+resident, func() int64 { return beside + sum(family, proportionalSize) }) {
 			end(ErrMemory)
 		}
@@ -245,6 +250,49 @@ func sumIn(text []byte, names []string) (sum int64) {
 		}
 	}
 	return sum
+}
+
+// What the kernel keeps of each mapping, in bytes, and of how many processes they are
+// counted in a search: it takes 2 ms for the 1,300 of a Manim. Measured: 65,414, nearly as
+// many as a process may have, took 15 MiB.
+const (
+	mappingSize      = 256
+	countedPerSearch = 2
+)
+
+// mappings are those of processes as they were counted last, the oldest count first.
+type mappings []mapped
+
+type mapped struct {
+	pid    int
+	number int64
+}
+
+// look counts those of some processes, each in its turn.
+func (m mappings) look(family []int) mappings {
+	m = slices.DeleteFunc(m, func(p mapped) bool { return !slices.Contains(family, p.pid) })
+	for _, pid := range family {
+		if !slices.ContainsFunc(m, func(p mapped) bool { return p.pid == pid }) {
+			m = append(m, mapped{pid: pid})
+		}
+	}
+	for range min(countedPerSearch, len(m)) {
+		first := mapped{pid: m[0].pid}
+		ofMemory(first.pid, "maps", func(text []byte) bool {
+			first.number = int64(bytes.Count(text, []byte("\n")))
+			return first.number > 0
+		})
+		m = append(m[1:], first)
+	}
+	return m
+}
+
+// size is in bytes.
+func (m mappings) size() (bytes int64) {
+	for _, p := range m {
+		bytes += p.number * mappingSize
+	}
+	return bytes
 }
 
 // threadTries is how often the threads of a process are listed until one has lived
