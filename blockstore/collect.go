@@ -29,6 +29,19 @@ func (c *core) Pin(ctx context.Context, owner string, cids ...job.CID) error {
 			return fmt.Errorf("blockstore: pin %.80q: %w", string(cid), err)
 		}
 	}
+	// A collection that runs does not know of these yet, and would take what has only
+	// just been stored.
+	held := slices.Clone(cids)
+	c.hold(cids...)
+	defer func() { c.release(held...) }()
+	for _, cid := range cids {
+		blocks, err := c.blocksOf(cid)
+		if err != nil {
+			return fmt.Errorf("blockstore: pin for %s: %w", owner, err)
+		}
+		c.hold(blocks...)
+		held = append(held, blocks...)
+	}
 	c.collecting.Lock()
 	defer c.collecting.Unlock()
 	if err := c.medium.pin(owner, cids); err != nil {
@@ -87,10 +100,12 @@ func checkOwner(owner string) error {
 
 // Collect implements [Store].
 func (c *core) Collect(ctx context.Context, keep uint64) (freed uint64, err error) {
-	return c.clear(ctx, keep, func(old candidate) (int64, error) {
-		n, err := c.remove(old.cid, func(e *entry) bool { return e.used == old.used && c.held[old.cid] == 0 })
-		return int64(n), err
-	})
+	return c.clear(ctx, keep, c.collectOne)
+}
+
+// collectOne deletes a block that was not used since it was found.
+func (c *core) collectOne(old candidate) (freed int64, err error) {
+	return c.remove(old.cid, func(e *entry) bool { return e.used == old.used && c.held[old.cid] == 0 })
 }
 
 // Collectable implements [Store].
@@ -167,27 +182,37 @@ func (c *core) pinned(ctx context.Context) (map[job.CID]bool, error) {
 	return all, nil
 }
 
-// pinnedBy adds an owner's pinned blocks and, where one is a file set, the blocks of
-// the set. A plain block that happens to read as a set keeps a few more. collecting
-// is held.
+// pinnedBy adds an owner's pinned blocks, and those of its sets. collecting is held.
 func (c *core) pinnedBy(ctx context.Context, owner string, out map[job.CID]bool) error {
 	for cid := range c.pins[owner] {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
 		out[cid] = true
-		block, err := c.read(cid)
-		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
-			continue
-		}
+		blocks, err := c.blocksOf(cid)
 		if err != nil { // deleting now might delete the blocks of this set
 			return err
 		}
-		if set, err := job.DecodeFileSet(block); err == nil {
-			for _, b := range set.Blocks() {
-				out[b] = true
-			}
+		for _, b := range blocks {
+			out[b] = true
 		}
 	}
 	return nil
+}
+
+// blocksOf returns the blocks of what is a file set, and here. A plain block that happens
+// to read as a set has a few, too.
+func (c *core) blocksOf(cid job.CID) ([]job.CID, error) {
+	block, err := c.read(cid)
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	set, err := job.DecodeFileSet(block)
+	if err != nil {
+		return nil, nil
+	}
+	return set.Blocks(), nil
 }
