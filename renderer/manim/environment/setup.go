@@ -301,15 +301,22 @@ func rename(from, to string) error {
 	if err != nil {
 		return fmt.Errorf("environment: name the new folder in the scripts of %s: %w", from, err)
 	}
-	if _, err := os.Lstat(to); err == nil {
-		old := from + "-"
-		if err := os.Rename(to, old); err != nil {
-			return &Problem{What: "the old environment cannot be moved away", Err: err, Do: "stop the nodes that use it"}
-		}
-		defer os.RemoveAll(old)
+	return replace(from, to)
+}
+
+// replace puts the folder from in the place of to, which stays when that fails.
+func replace(from, to string) error {
+	old := from + "-"
+	moved := os.Rename(to, old)
+	if moved != nil && !errors.Is(moved, fs.ErrNotExist) {
+		return &Problem{What: "the old environment cannot be moved away", Err: moved, Do: "stop the nodes that use it"}
 	}
 	if err := os.Rename(from, to); err != nil {
+		if moved == nil {
+			err = errors.Join(err, os.Rename(old, to))
+		}
 		return fmt.Errorf("environment: put the new environment in place: %w", err)
 	}
+	os.RemoveAll(old)
 	return nil
 }

@@ -201,6 +201,25 @@ func TestRenameKeepsLengths(t *testing.T) {
 	}
 }
 
+// TestReplaceKeepsTheOld: what cannot be put in place takes nothing away.
+func TestReplaceKeepsTheOld(t *testing.T) {
+	home := t.TempDir()
+	to := releases[0].folder(home)
+	if err := os.MkdirAll(to, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(to, "receipt.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := replace(releases[0].unfinished(home), to); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("replaced by a folder that is not there: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(to, "receipt.json")); err != nil {
+		t.Errorf("the old environment is lost: %v", err)
+	}
+	wantTidy(t, home)
+}
+
 // TestSetupBesideOthers: each version of Manim has an environment of its own, and
 // the newest is the first.
 func TestSetupBesideOthers(t *testing.T) {
