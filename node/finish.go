@@ -198,6 +198,9 @@ func (n *Node) filmOf(f *finishing) (last Event, goesOn bool) {
 				continue
 			}
 			kind, text := failure(err)
+			if kind == FailedScene || kind == FailedUsage { // words of an engine with a stranger's scene, not of this user's own
+				kind = FailedRender
+			}
 			return Event{Event: "failed", Kind: kind, Text: text}, false
 		}
 	}

@@ -4,6 +4,7 @@ package node
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"meshnode/job"
+	"meshnode/renderer"
 	"meshnode/renderer/synthetic"
 	"meshnode/scheduler"
 )
@@ -79,6 +81,55 @@ func TestFinish(t *testing.T) {
 		}
 		if left, err := rescuer.records.Read("finish/"); err != nil || len(left) > 0 {
 			t.Errorf("what was wished is still recorded: %v (%v)", left, err)
+		}
+	}
+}
+
+// unjoinable is a renderer whose engines fail to make films of cells, with an error.
+type unjoinable struct {
+	*synthetic.Renderer
+	err error
+}
+
+func (r *unjoinable) Take(ctx context.Context, trust renderer.Trust, env string) (renderer.Engine, error) {
+	e, err := r.Renderer.Take(ctx, trust, env)
+	if err != nil {
+		return nil, err
+	}
+	return &unjoiner{e, r.err}, nil
+}
+
+type unjoiner struct {
+	renderer.Engine
+	err error
+}
+
+func (e *unjoiner) Join(context.Context, *job.Manifest, map[uint32][]string) ([]string, error) {
+	return nil, e.err
+}
+
+// What the engine says that makes the film of another's job is not taken for the words
+// of the user's own scene, which are printed with all that a terminal obeys.
+func TestFinishFailsInWordsOfOthers(t *testing.T) {
+	man := &job.Manifest{
+		V: job.Version, Submitter: "12D3KooWother", Name: "S", Need: job.Need{Renderer: "synthetic", Version: "1", Fingerprint: "synthetic", SelfTest: "synthetic"},
+		Assets: job.CIDOf(nil), Width: 16, Height: 16, FPS: 30, Plays: []job.Play{{Frames: 10}},
+	}
+	for _, err := range []error{&renderer.SceneError{Text: "no codec \x1b[2J"}, &renderer.UsageError{Text: "no codec \x1b[2J"}} {
+		m := newMesh(t)
+		n := m.join(&synthetic.Renderer{}, 1, func(p *Parts) { p.Renderer = &unjoinable{p.Renderer.(*synthetic.Renderer), err} })
+		block, id, blockErr := man.Block()
+		if blockErr != nil {
+			t.Fatal(blockErr)
+		}
+		if _, err := n.parts.Store.PutBlock(t.Context(), block); err != nil {
+			t.Fatal(err)
+		}
+		f := &finishing{id: id, feed: newFeed(), cells: make(chan map[uint32]job.CID, 1), over: make(chan struct{})}
+		f.cells <- map[uint32]job.CID{}
+		last, goesOn := n.filmOf(f)
+		if goesOn || last.Kind != FailedRender || !strings.Contains(last.Text, "no codec") {
+			t.Errorf("%T: ended with %+v", err, last)
 		}
 	}
 }
