@@ -69,8 +69,8 @@ func (r release) command() string {
 // from the index that pip is configured for; each is checked against its hash.
 // progress, which may be nil, gets a line for each step.
 //
-// What is made appears as a whole or not at all. Setups at the same time do not
-// harm each other: the last one's environment stays.
+// What is made appears as a whole or not at all. Setups at the same time take
+// turns: those that waited return what the first one made.
 func Setup(ctx context.Context, home, version string, progress func(line string)) (*Environment, error) {
 	r, err := releaseOf(version)
 	if err != nil {
@@ -83,14 +83,21 @@ func Setup(ctx context.Context, home, version string, progress func(line string)
 		return nil, fmt.Errorf("environment: %w", err)
 	}
 	removeUnfinished(home)
+	if e := r.current(ctx, home, func(string) {}); e != nil { // needs no lock, so no right to write
+		return e, nil
+	}
+	wait, cancel := context.WithTimeout(ctx, setupTimeout)
+	defer cancel()
+	unlock, err := r.lockSetup(wait, home, progress)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	if e := r.current(ctx, home, progress); e != nil {
 		return e, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
+	ctx, cancel = context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
-	if err := os.MkdirAll(folder(home), 0o700); err != nil {
-		return nil, fmt.Errorf("environment: %w", err)
-	}
 	if free, err := freeDisk(folder(home)); err == nil && free < setupDisk {
 		return nil, &Problem{
 			What: fmt.Sprintf("%d MB are free under %s, an environment needs %d MB", free>>20, folder(home), setupDisk>>20),
@@ -108,7 +115,7 @@ func Setup(ctx context.Context, home, version string, progress func(line string)
 	}
 	e, err := r.managed(ctx, home)
 	if err == nil && e == nil {
-		err = errors.New("environment: another setup removed the new environment: run " + r.command() + " again")
+		err = errors.New("environment: the new environment was removed meanwhile: run " + r.command() + " again")
 	}
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -218,6 +219,53 @@ func TestReplaceKeepsTheOld(t *testing.T) {
 		t.Errorf("the old environment is lost: %v", err)
 	}
 	wantTidy(t, home)
+}
+
+// TestSetupsTakeTurns: of setups at the same time one works, and the others return
+// what it made.
+func TestSetupsTakeTurns(t *testing.T) {
+	f, home := newFake(t), t.TempDir()
+	prefix := releases[0].folder(home)
+	if err := os.MkdirAll(prefix, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(prefix, "receipt.json"), []byte(`{"lock": "older"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var setups sync.WaitGroup
+	for range 3 {
+		setups.Go(func() {
+			if _, err := Setup(t.Context(), home, ManagedManim, nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	setups.Wait()
+	if n := f.ran("-m pip"); n != 2 {
+		t.Errorf("pip ran %d times; want the 2 of one setup", n)
+	}
+	wantTidy(t, home)
+}
+
+// TestSetupWaits: a setup that waits for another says so and can be stopped.
+func TestSetupWaits(t *testing.T) {
+	newFake(t)
+	home := t.TempDir()
+	unlock, err := releases[0].lockSetup(t.Context(), home, func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	_, err = Setup(ctx, home, ManagedManim, func(line string) {
+		if strings.Contains(line, "Another setup") {
+			cancel()
+		}
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v; want that of the cancel", err)
+	}
 }
 
 // TestSetupBesideOthers: each version of Manim has an environment of its own, and
