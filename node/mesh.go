@@ -46,8 +46,8 @@ func MeshOf(home, name, secretFile string) (p2p.Mesh, error) {
 }
 
 // JoinMesh makes a home one of a private mesh, from the next start of its node
-// on. It fails with ErrInUse while the node runs, and with ErrMesh if the home is
-// in another private mesh.
+// on. It fails with ErrInUse while the node runs, with ErrMesh if the home is in
+// another private mesh, and if it cannot be read which one that is.
 func JoinMesh(home string, m p2p.Mesh) error {
 	h, err := idleHome(home)
 	if err != nil {
@@ -55,7 +55,11 @@ func JoinMesh(home string, m p2p.Mesh) error {
 	}
 	defer h.Close()
 	old, err := p2p.ReadMesh(h.path(meshFile))
-	if err == nil && old.Code() != m.Code() {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return fmt.Errorf("%w; to forget that mesh, run \"meshnode mesh leave\" first", err)
+	case old.Code() != m.Code():
 		return fmt.Errorf("%w: %v: run \"meshnode mesh leave\" first, or give another --home", ErrMesh, old)
 	}
 	return p2p.WriteMesh(h.path(meshFile), m)

@@ -81,3 +81,27 @@ func TestMeshRefuses(t *testing.T) {
 		}
 	}
 }
+
+// A home whose code cannot be read just now stays in its mesh: the code may be nowhere else.
+func TestMeshKeepsWhatItCannotRead(t *testing.T) {
+	other := t.TempDir()
+	output(t, other, "mesh", "new", "other")
+	code := strings.TrimSpace(output(t, other, "mesh", "code"))
+	home := t.TempDir()
+	file := filepath.Join(home, "mesh")
+	if err := os.WriteFile(file, []byte("studio-a slip\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"mesh", "new"}, {"mesh", "join", code}} {
+		c := newCommand(t, home, args...)
+		c.finish(t, 1)
+		if out := c.stderr.String(); !strings.Contains(out, `run "meshnode mesh leave" first`) || c.stdout.Len() > 0 {
+			t.Errorf("%q prints %q and %q", args, &c.stdout, out)
+		}
+		if kept, err := os.ReadFile(file); err != nil || string(kept) != "studio-a slip\n" {
+			t.Errorf("%q leaves %q (%v)", args, kept, err)
+		}
+	}
+	output(t, home, "mesh", "leave")
+	output(t, home, "mesh", "join", code)
+}
