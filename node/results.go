@@ -116,6 +116,19 @@ func (r *results) sum() (cells int, bytes uint64) {
 	return len(r.kept), bytes
 }
 
+// notOf returns what was rendered for a submitter's jobs in other environments than that.
+func (r *results) notOf(of job.PeerID, env string) map[job.CID]bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	outputs := make(map[job.CID]bool)
+	for k, one := range r.kept {
+		if k.of == of && one.Env != env {
+			outputs[one.Output] = true
+		}
+	}
+	return outputs
+}
+
 // madeFrom returns the keys of the results of a script.
 func (r *results) madeFrom(of job.PeerID, script string) []job.Key {
 	r.mu.Lock()

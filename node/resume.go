@@ -232,7 +232,39 @@ func (n *Node) goOn(l *left) {
 		n.tellFinishing(id, j)
 	}
 	for id, j := range l.open {
+		n.tellOutdated(id, j)
+	}
+	for id, j := range l.open {
 		n.tellLost(id, j.cells)
+	}
+}
+
+// tellOutdated takes back the cells of another's job that an earlier node has rendered in
+// another environment than the submitter's, if this node has that now: they would be held
+// to be that environment's.
+func (n *Node) tellOutdated(id job.ID, j *leftJob) {
+	if j.man.Submitter == n.self {
+		return
+	}
+	select {
+	case <-n.readiness.known:
+	case <-n.ctx.Done():
+		return
+	}
+	if !n.drawsAlike(j.man) {
+		return
+	}
+	var cells []uint32
+	outdated := n.results.notOf(j.man.Submitter, j.man.Need.Fingerprint)
+	for cell, output := range j.cells {
+		if outdated[output] {
+			cells = append(cells, cell)
+		}
+	}
+	if len(cells) > 0 {
+		n.log.Info("cells are rendered again: this node has the environment of the job now", "job", id.Short(), "cells", len(cells))
+		slices.Sort(cells)
+		n.post(scheduler.Lost{Job: id, Cells: cells})
 	}
 }
 

@@ -149,20 +149,34 @@ func TestReuseElsewhere(t *testing.T) {
 	}
 }
 
-// tolerant is a renderer to which all pictures look alike.
-type tolerant struct{ *synthetic.Renderer }
+// tolerant is a renderer to which all pictures look alike. It looks at none while it is
+// blind.
+type tolerant struct {
+	*synthetic.Renderer
+	blind bool
+}
 
 func (r *tolerant) Take(ctx context.Context, trust renderer.Trust, env string) (renderer.Engine, error) {
 	e, err := r.Renderer.Take(ctx, trust, env)
 	if err != nil {
 		return nil, err
 	}
-	return &approving{e}, nil
+	return &approving{e, r.blind}, nil
 }
 
-type approving struct{ renderer.Engine }
+type approving struct {
+	renderer.Engine
+	blind bool
+}
 
 func (*approving) Alike(context.Context, []string, []string) error { return nil }
+
+func (e *approving) Look(ctx context.Context, _ uint32, _ []string) error {
+	if e.blind {
+		<-ctx.Done()
+	}
+	return ctx.Err()
+}
 
 // What a worker has rendered in an environment that is like the submitter's is not what
 // it renders when it has that: it is not taken for that, and the worker not for a liar.
@@ -170,7 +184,7 @@ func TestReuseAfterSetup(t *testing.T) {
 	m := newMesh(t)
 	a, b := m.computer(1, 1, 0), m.computer(2, 2, 0)
 	a.r.Installed, b.r.Installed = []job.Environment{environmentOf("own")}, []job.Environment{environmentOf("other")}
-	first := a.startWith(&tolerant{a.r})
+	first := a.startWith(&tolerant{a.r, false})
 	second := b.startWith(&retouched{b.r, func(renderer.Trust, uint32) bool { return true }})
 	m.settle()
 	req, _ := m.scene(keyed, 0)
@@ -199,6 +213,44 @@ func TestReuseAfterSetup(t *testing.T) {
 			second = b.start()
 			m.settle()
 		}
+	}
+	if first.roles.role(second.self) == RoleBlocked {
+		t.Error("an honest peer is blocked")
+	}
+}
+
+// The same for what it has rendered for a job that goes on.
+func TestSetupWithinJob(t *testing.T) {
+	m := newMesh(t)
+	a, b := m.computer(1, 1, 0), m.computer(2, 2, 0)
+	a.r.Installed, b.r.Installed = []job.Environment{environmentOf("own")}, []job.Environment{environmentOf("other")}
+	first := a.startWith(&tolerant{a.r, true}) // so nothing is collected
+	second := b.startWith(&retouched{b.r, func(renderer.Trust, uint32) bool { return true }})
+	m.settle()
+	req, path := m.scene(keyed, 0)
+	req.Trust, req.Ticket = "known", NewTicket()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		first.Publish(m.soon(), req, func(Event) {})
+	}()
+	m.wait("all cells to be rendered", func() bool { return len(b.recorded("done")) == 6 })
+	for _, n := range []*Node{first, second} {
+		n.Close()
+		m.drop(n)
+	}
+	<-ended
+	b.r.Installed = a.r.Installed
+	second = b.start()
+	m.wait("what it has rendered to be taken back", func() bool { return len(b.recorded("done")) == 0 || b.draws(0) > 1 })
+	first = a.startWith(&tolerant{a.r, false})
+	var got events
+	first.Publish(m.soon(), req, got.add)
+	if last := got.last(); last.Event != "finished" || got.said("counts any more") {
+		t.Errorf("ended with %+v, and said %+v", last, got.all)
+	}
+	if data, err := os.ReadFile(path); err != nil || !bytes.Equal(data, film(keyed)) {
+		t.Errorf("the film differs (%v)", err)
 	}
 	if first.roles.role(second.self) == RoleBlocked {
 		t.Error("an honest peer is blocked")
