@@ -50,6 +50,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		args = append([]string{"publish"}, args...)
 	}
 	err := app.RunContext(ctx, append([]string{app.Name}, args...))
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
 	var interrupted *interrupt
 	var usage *usageError
 	switch {
