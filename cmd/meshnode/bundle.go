@@ -124,14 +124,24 @@ func replay(c *cli.Context, name string) error {
 		return usagef("%v", err)
 	}
 	defer f.Close()
+	pass := func(look func(node.Step)) (*node.BundleInfo, error) {
+		about, err := node.Replay(bufio.NewReader(&interruptibly{c.Context, f}), look)
+		switch {
+		case c.Context.Err() != nil:
+			return nil, context.Cause(c.Context)
+		case err != nil:
+			return nil, usagef("%s: %v", name, err)
+		}
+		return about, nil
+	}
 	steps, others := 0, 0
-	about, err := node.Replay(bufio.NewReader(f), func(s node.Step) {
+	about, err := pass(func(s node.Step) {
 		if steps++; !s.Same {
 			others++
 		}
 	})
 	if err != nil {
-		return usagef("%s: %v", name, err)
+		return err
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -141,18 +151,16 @@ func replay(c *cli.Context, name string) error {
 	if c.Bool("json") {
 		show = showStepJSON
 	}
-	if _, err = node.Replay(bufio.NewReader(f), func(s node.Step) {
+	_, err = pass(func(s node.Step) {
 		if c.Context.Err() == nil && (c.Bool("all") || !s.Same || s.About(about.Job.ID)) {
 			show(out, s)
 		}
-	}); err != nil {
-		return usagef("%s: %v", name, err)
+	})
+	if flushErr := out.Flush(); err == nil && flushErr != nil {
+		err = fmt.Errorf("write: %w", flushErr)
 	}
-	if err := out.Flush(); err != nil {
-		return fmt.Errorf("write: %w", err)
-	}
-	if c.Context.Err() != nil {
-		return context.Cause(c.Context)
+	if err != nil {
+		return err
 	}
 	fmt.Fprintf(c.App.ErrWriter, "meshnode: job %s (%s) on %s with meshnode %s: %d steps\n",
 		oneLine(about.Job.ID.Short()), oneLine(about.Job.Name), oneLine(about.Node.Name), oneLine(about.Version), steps)

@@ -19,11 +19,22 @@ import (
 const maxTyped = 1 << 20
 
 // typedScript reads a script from standard input.
-func typedScript(in io.Reader, prompt io.Writer) (string, error) {
+func typedScript(ctx context.Context, in io.Reader, prompt io.Writer) (string, error) {
 	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		fmt.Fprintln(prompt, "Type the script, and end it with an end of file (Ctrl-D):")
 	}
-	text, err := io.ReadAll(io.LimitReader(in, maxTyped+1))
+	var text []byte
+	var err error
+	typed := make(chan struct{})
+	go func() { // ends with the input, or with the process
+		defer close(typed)
+		text, err = io.ReadAll(io.LimitReader(in, maxTyped+1))
+	}()
+	select {
+	case <-typed:
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("read the script from standard input: %w", err)

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -40,4 +41,17 @@ func asInterrupt(s os.Signal) *interrupt {
 		return &interrupt{n}
 	}
 	return &interrupt{syscall.SIGINT}
+}
+
+// interruptibly reads until ctx ends. It does not end a Read that waits.
+type interruptibly struct {
+	ctx  context.Context
+	from io.Reader
+}
+
+func (r *interruptibly) Read(p []byte) (int, error) {
+	if err := context.Cause(r.ctx); err != nil {
+		return 0, err
+	}
+	return r.from.Read(p)
 }

@@ -95,7 +95,7 @@ func requestOf(c *cli.Context, in *invocation) (home string, req node.PublishReq
 		Manim: in.version, Python: in.python, Strict: in.strict, Trust: in.trust, DryRun: in.dryRun, Detach: in.detach,
 	}
 	if in.script == "-" {
-		req.Input, err = typedScript(c.App.Reader, c.App.ErrWriter)
+		req.Input, err = typedScript(c.Context, c.App.Reader, c.App.ErrWriter)
 	}
 	return home, req, err
 }
