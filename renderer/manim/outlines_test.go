@@ -13,8 +13,8 @@ import (
 	"meshnode/renderer"
 )
 
-// TestOutlinesInTurn: walkers make outlines one at a time, and one that is killed
-// meanwhile does not hold up the others.
+// TestOutlinesInTurn: walkers make outlines one at a time, none finds one that is being
+// written, and one that is killed meanwhile does not hold up the others.
 func TestOutlinesInTurn(t *testing.T) {
 	t.Parallel()
 	r := realRenderer(t)
@@ -26,7 +26,7 @@ func TestOutlinesInTurn(t *testing.T) {
 	defer e.Close()
 	dir := t.TempDir()
 	const scene = `
-import itertools, os, signal, time
+import itertools, manimpango.utils, os, signal, time
 from manim import *
 
 COUNT, LEADER, HASH = itertools.count(), os.getpid(), Text._text2hash
@@ -43,11 +43,17 @@ def slow(self, color):
     if os.getpid() != LEADER and note("killed"):
         os.kill(os.getpid(), signal.SIGKILL)
     note("begin." + turn)
-    time.sleep(0.02)
+    time.sleep(0.01)
     note("end." + turn)
     return HASH(self, color)
 
+def slowly(path, mode):
+    file = open(path, mode)
+    time.sleep(0.015)
+    return file
+
 Text._text2hash = slow
+manimpango.utils.open = slowly
 
 class Words(Scene):
     def construct(self):

@@ -8,6 +8,8 @@ sandbox has no locks on files.
 
 from __future__ import annotations
 
+import filecmp
+import os
 import shutil
 import sys
 import tempfile
@@ -19,6 +21,7 @@ from typing import Any
 
 import manim
 from manim.mobject.svg.svg_mobject import SVGMobject
+from manim.mobject.text import text_mobject
 
 from .walker import Walker
 
@@ -35,6 +38,24 @@ def install(walker: Walker) -> None:
                 setattr(module, name, shared.setdefault(function, one_at_a_time(function)))
     for kind in (manim.Text, manim.MarkupText):
         kind._text2svg = one_at_a_time(kind._text2svg)
+    pango = text_mobject.PangoUtils
+    pango.remove_last_M = staticmethod(one_at_a_time(_whole(pango.remove_last_M, walker)))
+
+
+def _whole(rewrite: Callable[[str], None], walker: Walker) -> Callable[[str], None]:
+    """Text rewrites its SVG, every time that it is made: others may be reading it, so it must always be whole."""
+
+    def rewritten(file_name: str) -> None:
+        part = f"{file_name}.{os.getpid()}.tmp"
+        with walker.unseen():
+            shutil.copyfile(file_name, part)
+            rewrite(part)
+            if filecmp.cmp(file_name, part, shallow=False):
+                os.unlink(part)
+            else:
+                os.replace(part, file_name)
+
+    return rewritten
 
 
 def _copy_sources(scratch: Path) -> None:
