@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 
 	"github.com/urfave/cli/v2"
@@ -60,14 +61,22 @@ func bundleCommand() *cli.Command {
 	}
 }
 
+// writeBundle makes a file that its owner alone can read; another of that name it
+// replaces, once all is there.
 func writeBundle(name string, from io.Reader) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() { // root could replace even /dev/null
+		return usagef("%s is no file: give another --output", name)
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".meshnode-*.part") // 0600
 	if err != nil {
 		return fmt.Errorf("write the bundle: %w", err)
 	}
 	_, err = io.Copy(f, from)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("write the bundle: %w", errors.Join(err, os.Remove(name)))
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		return fmt.Errorf("write the bundle: %w", errors.Join(err, os.Remove(f.Name())))
 	}
 	return nil
 }

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+// A bundle takes the place of another file when it is whole, and not before; nobody else
+// may read it, whoever might read that one.
+func TestWriteBundle(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "job.tar.gz")
+	if err := os.WriteFile(name, []byte("earlier"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("the node is gone")
+	for _, test := range []struct {
+		from io.Reader
+		err  error
+		want string
+	}{
+		{io.MultiReader(strings.NewReader("half"), iotest.ErrReader(broken)), broken, "earlier"},
+		{strings.NewReader("whole"), nil, "whole"},
+	} {
+		if err := writeBundle(name, test.from); !errors.Is(err, test.err) {
+			t.Errorf("%q: error %v", test.want, err)
+		}
+		if data, err := os.ReadFile(name); err != nil || string(data) != test.want {
+			t.Errorf("there is %q (%v), want %q", data, err, test.want)
+		}
+		if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+			t.Errorf("%q: left are %v (%v)", test.want, left, err)
+		}
+	}
+	if info, err := os.Stat(name); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+		t.Errorf("who may read it: %v (%v)", info.Mode(), err)
+	}
+	if err := writeBundle(dir, strings.NewReader("whole")); err == nil || !strings.Contains(err.Error(), "no file") {
+		t.Errorf("over a folder: %v", err)
+	}
+}
