@@ -177,11 +177,21 @@ func (r release) build(ctx context.Context, home string, b *base, progress func(
 	if err := result.problem(python); err != nil {
 		return err
 	}
+	if err := moveScripts(prefix, r.folder(home)); err != nil {
+		return err
+	}
+	// What the receipt speaks for must not be lost when it is not.
+	if err := persist(prefix); err != nil {
+		return fmt.Errorf("environment: write all of %s to the disk: %w", prefix, err)
+	}
 	if err := writeJSON(filepath.Join(prefix, "receipt.json"), receipt{Lock: r.lockHash()}); err != nil {
 		return err
 	}
-	return rename(prefix, r.folder(home))
+	return replace(prefix, r.folder(home))
 }
+
+// persist is a variable for the test of what comes before and after it.
+var persist = persistTree
 
 // runStep runs one program of the setup. Its lines about packages go to
 // progress; the end of all it says goes into the error.
@@ -256,7 +266,7 @@ func setupEnvironment(prefix string) []string {
 }
 
 // unfinished returns a new name beside the managed environment and as long, so
-// that rename can replace one by the other within files of any kind.
+// that moveScripts can replace one by the other within files of any kind.
 func (r release) unfinished(home string) string {
 	final := r.folder(home)
 	name := "." + rand.Text()[:len(filepath.Base(final))-1]
@@ -277,9 +287,9 @@ func removeUnfinished(home string) {
 	}
 }
 
-// rename moves a virtual environment. Its scripts name the folder they are in,
-// and are made to name the new one.
-func rename(from, to string) error {
+// moveScripts makes the scripts of a virtual environment, which name the folder
+// they are in, name the one that it will be in.
+func moveScripts(from, to string) error {
 	err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -308,7 +318,7 @@ func rename(from, to string) error {
 	if err != nil {
 		return fmt.Errorf("environment: name the new folder in the scripts of %s: %w", from, err)
 	}
-	return replace(from, to)
+	return nil
 }
 
 // replace puts the folder from in the place of to, which stays when that fails.

@@ -175,7 +175,7 @@ func TestSetupRemovesWhatWasLeft(t *testing.T) {
 	}
 }
 
-func TestRenameKeepsLengths(t *testing.T) {
+func TestMoveScriptsKeepsLengths(t *testing.T) {
 	home := t.TempDir()
 	from, to := releases[0].unfinished(home), releases[0].folder(home)
 	if len(from) != len(to) {
@@ -189,7 +189,7 @@ func TestRenameKeepsLengths(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(bin, "manim"), []byte(launcher), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := rename(from, to); err != nil {
+	if err := errors.Join(moveScripts(from, to), replace(from, to)); err != nil {
 		t.Fatal(err)
 	}
 	name := filepath.Join(filepath.Dir(interpreterIn(to)), "manim")
@@ -199,6 +199,37 @@ func TestRenameKeepsLengths(t *testing.T) {
 	}
 	if info, err := os.Stat(name); runtime.GOOS != "windows" && (err != nil || info.Mode().Perm() != 0o700) {
 		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+}
+
+// TestSetupOutlastsPowerCut: the receipt is written when all that it speaks for is
+// on the disk.
+func TestSetupOutlastsPowerCut(t *testing.T) {
+	newFake(t)
+	home := t.TempDir()
+	final := releases[0].folder(home)
+	fail := errors.New("the disk is broken")
+	t.Cleanup(func() { persist = persistTree })
+	persist = func(prefix string) error {
+		if _, err := os.Stat(filepath.Join(prefix, "receipt.json")); err == nil {
+			t.Error("the receipt was written first")
+		}
+		script, err := os.ReadFile(filepath.Join(prefix, "bin", "manim"))
+		if want := "#!" + interpreterIn(final); err != nil || firstLine(script) != want {
+			t.Errorf("the manim command starts %q, %v; want %q: it is written again later", firstLine(script), err, want)
+		}
+		return errors.Join(persistTree(prefix), fail)
+	}
+	if _, err := Setup(t.Context(), home, ManagedManim, nil); !errors.Is(err, fail) {
+		t.Errorf("error %v; want that of the disk", err)
+	}
+	if _, err := os.Stat(final); err == nil {
+		t.Error("an environment that may not last was put in place")
+	}
+	wantTidy(t, home)
+	fail = nil
+	if _, err := Setup(t.Context(), home, ManagedManim, nil); err != nil {
+		t.Error(err)
 	}
 }
 
