@@ -67,11 +67,14 @@ func lockHome(dir string) (*home, error) {
 	if err != nil {
 		return nil, fmt.Errorf("node: home: %w", err)
 	}
-	if err := lockFile(lock); err != nil {
+	if err := lockFile(lock); errors.Is(err, ErrInUse) {
 		owner := make([]byte, 32)
 		n, _ := lock.Read(owner)
 		lock.Close()
-		return nil, fmt.Errorf("%w (process %s)", ErrInUse, strings.TrimSpace(string(owner[:n])))
+		return nil, fmt.Errorf("%w (process %s)", err, strings.TrimSpace(string(owner[:n])))
+	} else if err != nil { // not every network file system has locks
+		lock.Close()
+		return nil, fmt.Errorf("node: home: lock %s: %w: give a --home on a local disk", lock.Name(), err)
 	}
 	h := &home{dir, lock}
 	err = lock.Truncate(0)
