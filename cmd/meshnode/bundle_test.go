@@ -40,8 +40,12 @@ func TestWriteBundle(t *testing.T) {
 			t.Errorf("%q: left are %v (%v)", test.want, left, err)
 		}
 	}
-	if info, err := os.Stat(name); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
-		t.Errorf("who may read it: %v (%v)", info.Mode(), err)
+	info, err := os.Stat(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+		t.Errorf("who may read it: %v", info.Mode())
 	}
 	if err := writeBundle(dir, strings.NewReader("whole")); err == nil || !strings.Contains(err.Error(), "no file") {
 		t.Errorf("over a folder: %v", err)
