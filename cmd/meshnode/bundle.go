@@ -172,7 +172,7 @@ func replay(c *cli.Context, name string) error {
 		return err
 	}
 	fmt.Fprintf(c.App.ErrWriter, "meshnode: job %s (%s) on %s with meshnode %s: %d steps\n",
-		oneLine(about.Job.ID.Short()), oneLine(about.Job.Name), oneLine(about.Node.Name), oneLine(about.Version), steps)
+		oneLine(about.Job.ID.Short()), oneLine(about.Job.Name), oneLine(complete(about.Node).Name), oneLine(about.Version), steps)
 	printLacks(c, about)
 	if others > 0 {
 		return fmt.Errorf("%d of %d steps are decided otherwise by this program: they are marked with \"!\"", others, steps)

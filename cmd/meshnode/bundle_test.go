@@ -3,6 +3,9 @@
 package main
 
 import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
 	"errors"
 	"io"
 	"os"
@@ -49,5 +52,24 @@ func TestWriteBundle(t *testing.T) {
 	}
 	if err := writeBundle(dir, strings.NewReader("whole")); err == nil || !strings.Contains(err.Error(), "no file") {
 		t.Errorf("over a folder: %v", err)
+	}
+}
+
+// A bundle comes from somebody else, and may say next to nothing of itself.
+func TestReplayOfABareBundle(t *testing.T) {
+	var file bytes.Buffer
+	zip := gzip.NewWriter(&file)
+	out := tar.NewWriter(zip)
+	err := out.WriteHeader(&tar.Header{Name: "about.json", Size: 2, Mode: 0o600})
+	if err == nil {
+		_, err = out.Write([]byte("{}"))
+	}
+	name := filepath.Join(t.TempDir(), "bundle.tar.gz")
+	if err = errors.Join(err, out.Close(), zip.Close(), os.WriteFile(name, file.Bytes(), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"replay", name}, &stdout, &stderr); code != 0 || !strings.HasSuffix(stderr.String(), ": 0 steps\n") {
+		t.Errorf("exit code %d, prints %q", code, &stderr)
 	}
 }
