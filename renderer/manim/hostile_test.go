@@ -206,7 +206,7 @@ func TestSceneAttacks(t *testing.T) {
 		{"forge_needs", map[string]any{"paths": []string{"../../../etc/passwd"}}, time.Minute, []string{"need: "}},
 		{"forge_needs", map[string]any{"paths": []string{"/etc/passwd"}}, time.Minute, []string{"need: "}},
 		{"forge_needs", map[string]any{"paths": numbered(1100)}, time.Minute, []string{"more than 1000 files"}},
-		{"forge_needs", map[string]any{"paths": numbered(1100), "deaf": true}, 10 * time.Second, []string{"deadline", "more than 1000 files"}},
+		{"forge_needs", map[string]any{"paths": numbered(1100), "deaf": true}, 10 * time.Second, []string{"deadline", "more than 1000 files", "died"}}, // the hub waits for it for 5 s
 		{"chatter", nil, time.Minute, []string{"has said more than"}},
 		{"half_a_message", nil, 5 * time.Second, []string{"deadline"}},
 		{"escape_codes", nil, time.Minute, []string{"owned"}},
