@@ -103,7 +103,7 @@ func (b *book) pin(id peer.ID, addr ma.Multiaddr, now time.Time) error {
 	}
 	e.pinned, e.failures, e.due = true, 0, now
 	e.addrs = mergeAddrs(addrs, e.addrs)
-	e.prove(append(addrs, e.proven...))
+	e.prove(mergeAddrs(addrs, e.proven))
 	return nil
 }
 

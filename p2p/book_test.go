@@ -120,6 +120,22 @@ func TestBookKeepsWhatIsProven(t *testing.T) {
 	}
 }
 
+// A peer that is named by one address again and again keeps the others.
+func TestBookKeepsAllThatIsNamed(t *testing.T) {
+	b, now := testBook("self"), bookStart
+	for _, addr := range []string{"/ip4/10.0.0.1/tcp/1", "/ip4/10.0.0.2/tcp/1", "/ip4/10.0.0.2/tcp/1", "/ip4/10.0.0.2/tcp/1", "/ip4/10.0.0.2/tcp/1"} {
+		if err := b.pin("p", ma.StringCast(addr), now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for k := range 2 * maxAddrs {
+		b.heard("p", addrs(fmt.Sprintf("/ip4/203.0.113.%d/tcp/9", k+1)), now)
+	}
+	if got := b.addrs("p"); !slices.ContainsFunc(got, ma.StringCast("/ip4/10.0.0.1/tcp/1").Equal) {
+		t.Errorf("the address that was named first is not in %v", got)
+	}
+}
+
 // Invented peers do not keep one from being dialed that was there before.
 func TestBookDialsWhoWasThere(t *testing.T) {
 	b, now := testBook("self"), bookStart
