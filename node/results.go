@@ -188,25 +188,14 @@ func (r *results) oldest(over int) []resultKey {
 func (r *results) disown(liars []job.PeerID, others []resultKey, changes ...Record) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var gone []resultKey
+	gone := slices.Clone(others)
 	for k, one := range r.kept {
 		if slices.Contains(liars, one.By) {
 			gone = append(gone, k)
 		}
 	}
-	for _, k := range others {
-		if _, ok := r.kept[k]; ok {
-			gone = append(gone, k)
-		}
-	}
-	for _, k := range gone {
-		changes = append(changes, Record{Key: k.record()})
-	}
-	if err := r.records.Write(changes...); err != nil {
+	if err := r.drop(gone, changes...); err != nil {
 		return err
-	}
-	for _, k := range gone {
-		delete(r.kept, k)
 	}
 	if len(r.disowned) >= maxDisowned {
 		clear(r.disowned) // the jobs of then are over
@@ -221,13 +210,26 @@ func (r *results) disown(liars []job.PeerID, others []resultKey, changes ...Reco
 func (r *results) forget(of job.PeerID, keys []job.Key) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var changes []Record
+	var gone []resultKey
 	for _, key := range keys {
-		k := resultKey{of, key}
+		gone = append(gone, resultKey{of, key})
+	}
+	return r.drop(gone)
+}
+
+// drop removes results, in one write with other records. After an error nothing was done.
+// mu is held.
+func (r *results) drop(gone []resultKey, changes ...Record) error {
+	for _, k := range gone {
 		if _, ok := r.kept[k]; ok {
-			delete(r.kept, k)
 			changes = append(changes, Record{Key: k.record()})
 		}
 	}
-	return r.records.Write(changes...)
+	if err := r.records.Write(changes...); err != nil {
+		return err
+	}
+	for _, k := range gone {
+		delete(r.kept, k)
+	}
+	return nil
 }

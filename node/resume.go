@@ -98,9 +98,6 @@ func (n *Node) findLeft(ctx context.Context) (*left, error) {
 	}
 	l := &left{jobs: jobs, open: make(map[job.ID]*leftJob)}
 	for key, value := range jobs {
-		if !strings.HasPrefix(key, "job/") {
-			continue
-		}
 		r, err := scheduler.DecodeRecord(value)
 		if err != nil {
 			continue // the scheduler removes it
