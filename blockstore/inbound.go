@@ -86,11 +86,7 @@ type timed struct {
 }
 
 func (t *timed) Read(p []byte) (int, error) {
-	at := time.Now().Add(silentTime)
-	if t.end.Before(at) {
-		at = t.end
-	}
-	if err := t.SetReadDeadline(at); err != nil {
+	if err := t.SetReadDeadline(givenUp(silentTime, t.end)); err != nil {
 		return 0, err
 	}
 	return t.Stream.Read(p)

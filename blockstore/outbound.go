@@ -49,11 +49,7 @@ func (w *written) Write(p []byte) (n int, err error) {
 	stop := context.AfterFunc(w.ctx, func() { _ = w.Reset() })
 	defer stop()
 	for n < len(p) {
-		at := time.Now().Add(unreadTime)
-		if !w.deadline.IsZero() && w.deadline.Before(at) {
-			at = w.deadline
-		}
-		if err := w.Stream.SetWriteDeadline(at); err != nil {
+		if err := w.Stream.SetWriteDeadline(givenUp(unreadTime, w.deadline)); err != nil {
 			return n, err
 		}
 		m, err := w.Stream.Write(p[n:min(n+piece, len(p))])
@@ -63,4 +59,14 @@ func (w *written) Write(p []byte) (n int, err error) {
 		}
 	}
 	return n, nil
+}
+
+// givenUp returns when a stream that stands still is given up: after idle, or when its
+// end is due, if it has one (zero: none).
+func givenUp(idle time.Duration, end time.Time) time.Time {
+	at := time.Now().Add(idle)
+	if !end.IsZero() && end.Before(at) {
+		return end
+	}
+	return at
 }
