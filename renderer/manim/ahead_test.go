@@ -12,6 +12,21 @@ import (
 	"meshnode/renderer"
 )
 
+// planText writes a script to a folder, and plans a scene of it in an own engine.
+func planText(t *testing.T, e *engine, dir, script, scene string, req renderer.Request) *renderer.Plan {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, "scene.py"), []byte(script), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	req.Args = []string{"scene.py", scene, "-ql", "--seed", "1", "--media_dir", filepath.Join(dir, "media")}
+	req.Dir, req.Env = dir, os.Environ()
+	plan, err := e.Plan(t.Context(), req, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plan
+}
+
 // TestDrawnAhead: cells of a play are drawn before its walk has come to its end,
 // and count like others.
 func TestDrawnAhead(t *testing.T) {
@@ -23,7 +38,6 @@ func TestDrawnAhead(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	dir := t.TempDir()
 	const scene = `
 import time
 from manim import *
@@ -32,16 +46,7 @@ class OnePlay(Scene):
     def construct(self):
         self.play(Rotate(Square().add_updater(lambda m: time.sleep(0.02)), PI), run_time=8)
 `
-	if err := os.WriteFile(filepath.Join(dir, "scene.py"), []byte(scene), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	plan, err := e.Plan(t.Context(), renderer.Request{
-		Args: []string{"scene.py", "OnePlay", "-ql", "--seed", "1", "--media_dir", filepath.Join(dir, "media")},
-		Dir:  dir, Env: os.Environ(), CellFrames: 5, Ahead: 1,
-	}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	plan := planText(t, e, t.TempDir(), scene, "OnePlay", renderer.Request{CellFrames: 5, Ahead: 1})
 	cells := job.Grid(plan.Plays, plan.FPS, plan.CellFrames)
 	if len(cells) != 24 {
 		t.Fatalf("%d cells, want 24 of 5 frames", len(cells))

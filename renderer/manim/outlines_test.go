@@ -59,16 +59,7 @@ class Words(Scene):
     def construct(self):
         self.play(Rotate(Square().add_updater(lambda m: Text("mesh")), PI), run_time=1)
 `
-	if err := os.WriteFile(filepath.Join(dir, "scene.py"), []byte(scene), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	plan, err := e.Plan(t.Context(), renderer.Request{
-		Args: []string{"scene.py", "Words", "-ql", "--seed", "1", "--media_dir", filepath.Join(dir, "media")},
-		Dir:  dir, Env: os.Environ(), CellFrames: 3, Ahead: 2,
-	}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	plan := planText(t, e, dir, scene, "Words", renderer.Request{CellFrames: 3, Ahead: 2})
 	for c := range job.Grid(plan.Plays, plan.FPS, plan.CellFrames) {
 		if _, err := e.Render(t.Context(), uint32(c)); err != nil {
 			t.Errorf("cell %d: %v", c, err)

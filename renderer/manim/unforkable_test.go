@@ -46,24 +46,18 @@ class Turns(Scene):
 		}
 		defer e.Close()
 		dir := t.TempDir()
-		for name, text := range map[string]string{"scene.py": scene, "how.txt": how} {
-			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
+		if err := os.WriteFile(filepath.Join(dir, "how.txt"), []byte(how), 0o600); err != nil {
+			t.Fatal(err)
 		}
 		var mu sync.Mutex // guards notes
-		plan, err := e.Plan(t.Context(), renderer.Request{
-			Args: []string{"scene.py", "Turns", "-ql", "--seed", "1", "--media_dir", filepath.Join(dir, "media")},
-			Dir:  dir, Env: os.Environ(), CellFrames: 3, Ahead: 1,
+		plan := planText(t, e, dir, scene, "Turns", renderer.Request{
+			CellFrames: 3, Ahead: 1,
 			Console: func(line string) {
 				mu.Lock()
 				defer mu.Unlock()
 				notes += line + "\n"
 			},
-		}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		})
 		cells = make([][]byte, len(job.Grid(plan.Plays, plan.FPS, plan.CellFrames)))
 		engines := []renderer.Engine{e}
 		if _, err := r.Sandbox(t.Context()); err == nil {
